@@ -1,0 +1,47 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The pipeline's stages are separate modules; without cross-module optimisation a leaf loop called
+// across a module boundary costs twice as much (docs/decisions/0003).
+let stage: [SwiftSetting] = [.unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: stage)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name + "Tests", dependencies: dependencies, path: "Tests/" + name)
+}
+
+let package = Package(
+  name: "weir",
+  products: [.executable(name: "weir", targets: ["weir"])],
+  targets: [
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    module("Core"),
+    module("Tape", ["Core", "CZstd", "CCrypto"]),
+    module("Binance", ["Core"]),
+    module("Book", ["Core"]),
+    module("Flow", ["Core", "Book"]),
+    module("Strategy", ["Core", "Flow"]),
+    module("Store", ["Core", "Strategy", "CSQLite", "CCrypto"]),
+    module("Report", ["Core", "Strategy", "Store"]),
+    module("Venue", ["Core", "Tape"]),
+    module("Configuration", ["Core", "CYAML"]),
+    module("CommandLineKit", ["Core"]),
+    module(
+      "Services",
+      [
+        "Core", "Tape", "Binance", "Book", "Flow", "Strategy", "Store", "Report", "Venue",
+        "Configuration", "CZlib", "CCrypto",
+      ]),
+    .executableTarget(
+      name: "weir", dependencies: ["Core", "CommandLineKit", "Services"], swiftSettings: stage),
+    tests("Core", ["Core"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,174 @@
+import Core
+
+/// One row of the signal output: what the market looked like, what it scored, and what became of it.
+///
+/// The same row goes to every sink. All values are integers (``Micros``, counts, nanoseconds, price and
+/// quantity units), quantised once, so JSONL and SQLite hold identical values by construction.
+/// Column names, order and meaning: `Signal.columns`.
+public struct Signal: Equatable, Sendable {
+  /// Why the row was made.
+  public enum Trigger: UInt8, Sendable {
+    /// A point of the regular grid.
+    case grid
+    /// The type became strong between two grid points.
+    case strong
+  }
+
+  public enum Kind: UInt8, Sendable, CaseIterable {
+    case neutral, buy, strongBuy, sell, strongSell
+
+    public var name: StaticString {
+      switch self {
+      case .neutral: "neutral"
+      case .buy: "buy"
+      case .strongBuy: "strong_buy"
+      case .sell: "sell"
+      case .strongSell: "strong_sell"
+      }
+    }
+
+    /// +1 buy side, −1 sell side, 0 neutral.
+    public var direction: Int {
+      switch self {
+      case .neutral: 0
+      case .buy, .strongBuy: 1
+      case .sell, .strongSell: -1
+      }
+    }
+
+    public var isStrong: Bool { self == .strongBuy || self == .strongSell }
+  }
+
+  /// Why a row was not confirmed. Order: the first that applies is the one given.
+  public enum GuardReason: UInt8, Sendable, CaseIterable {
+    case none, warmup, depthGap, missing, lag, spread, lowConsistency, weak, degradedTimeSync, resyncCooldown,
+      reconnectCooldown, reverseCooldown, dedupe
+
+    /// Empty for `none`.
+    public var name: StaticString {
+      switch self {
+      case .none: ""
+      case .warmup: "warmup"
+      case .depthGap: "depth_gap"
+      case .missing: "missing"
+      case .lag: "lag"
+      case .spread: "spread"
+      case .lowConsistency: "low_consistency"
+      case .weak: "weak"
+      case .degradedTimeSync: "degraded_time_sync"
+      case .resyncCooldown: "resync_cooldown"
+      case .reconnectCooldown: "reconnect_cooldown"
+      case .reverseCooldown: "reverse_cooldown"
+      case .dedupe: "dedupe"
+      }
+    }
+  }
+
+  public enum Regime: UInt8, Sendable {
+    case normal, active, quiet
+
+    public var name: StaticString {
+      switch self {
+      case .normal: "normal"
+      case .active: "active"
+      case .quiet: "quiet"
+      }
+    }
+  }
+
+  public var trigger: Trigger
+  /// Tape time of the row.
+  public var receiveTime: UnixNanos
+  public var symbol: SymbolID
+  public var score: Micros
+  public var zOFI: Micros
+  public var zCVD: Micros
+  /// Weighted OFI over the window, in base-asset units.
+  public var ofi: Micros
+  /// Running CVD in the instrument's quantity units.
+  public var cvd: Int64
+  public var quantityScale: DecimalScale
+  public var consistency: Micros
+  public var dispersion: Micros
+  /// Twice the mid price in price units (best bid + best ask), so that half ticks stay exact; nil without a quote.
+  public var doubledMid: Int64?
+  public var priceScale: DecimalScale
+  public var spreadBps: Micros
+  /// Event latency with the estimated clock offset removed, milliseconds.
+  public var lagMs: Micros
+  /// Time since the connection last delivered anything, milliseconds.
+  public var stalenessMs: Micros
+  public var regime: Regime
+  public var kind: Kind
+  public var confirmed: Bool
+  public var guardReason: GuardReason
+  public var qualityFlags: QualityFlags
+  /// `seq` of the last tape record that entered the row; the row's trace.
+  public var tapeSequence: Int64
+
+  public init(
+    trigger: Trigger, receiveTime: UnixNanos, symbol: SymbolID, score: Micros, zOFI: Micros, zCVD: Micros,
+    ofi: Micros, cvd: Int64, quantityScale: DecimalScale, consistency: Micros, dispersion: Micros,
+    doubledMid: Int64?, priceScale: DecimalScale, spreadBps: Micros, lagMs: Micros, stalenessMs: Micros,
+    regime: Regime, kind: Kind, confirmed: Bool, guardReason: GuardReason, qualityFlags: QualityFlags,
+    tapeSequence: Int64
+  ) {
+    self.trigger = trigger
+    self.receiveTime = receiveTime
+    self.symbol = symbol
+    self.score = score
+    self.zOFI = zOFI
+    self.zCVD = zCVD
+    self.ofi = ofi
+    self.cvd = cvd
+    self.quantityScale = quantityScale
+    self.consistency = consistency
+    self.dispersion = dispersion
+    self.doubledMid = doubledMid
+    self.priceScale = priceScale
+    self.spreadBps = spreadBps
+    self.lagMs = lagMs
+    self.stalenessMs = stalenessMs
+    self.regime = regime
+    self.kind = kind
+    self.confirmed = confirmed
+    self.guardReason = guardReason
+    self.qualityFlags = qualityFlags
+    self.tapeSequence = tapeSequence
+  }
+
+  /// Column names in output order, the same in every sink.
+  public static let columns: [StaticString] = [
+    "signal_id", "ts_ms", "recv_ns", "symbol", "score", "z_ofi", "z_cvd", "ofi", "cvd", "consistency",
+    "dispersion", "price", "spread_bps", "lag_ms", "staleness_ms", "regime", "mode", "scenario", "div_type",
+    "signal_type", "confirm", "gating", "guard_reason", "quality_flags", "shadow", "config_version", "trace_id",
+  ]
+
+  /// `BTCUSDT-1721347021250000000-g`: symbol, tape time and trigger make it unique and deterministic.
+  public func appendID(symbolName: String, to writer: inout ByteWriter) {
+    writer.append(symbolName)
+    writer.append(byte: 0x2D)
+    writer.append(integer: receiveTime.rawValue)
+    writer.append(trigger == .grid ? "-g" : "-s")
+  }
+
+  /// 16 hexadecimal digits of the tape's `seq`.
+  public func appendTraceID(to writer: inout ByteWriter) {
+    writer.append(hex: UInt64(bitPattern: tapeSequence), digits: 16)
+  }
+}
+
+/// What every row of a run shares.
+public struct SignalContext: Sendable {
+  public var symbols: SymbolTable
+  /// First 12 hexadecimal digits of the SHA-256 of the merged configuration.
+  public var configVersion: String
+  /// `auto` or a forced mode's name.
+  public var mode: String
+
+  public init(symbols: SymbolTable = SymbolTable(), configVersion: String, mode: String = "auto") {
+    self.symbols = symbols
+    self.configVersion = configVersion
+    self.mode = mode
+  }
+}
