@@ -1,4 +1,5 @@
 import Core
+import Flow
 
 /// One row of the signal output: what the market looked like, what it scored, and what became of it.
 ///
@@ -14,30 +15,7 @@ public struct Signal: Equatable, Sendable {
     case strong
   }
 
-  public enum Kind: UInt8, Sendable, CaseIterable {
-    case neutral, buy, strongBuy, sell, strongSell
-
-    public var name: StaticString {
-      switch self {
-      case .neutral: "neutral"
-      case .buy: "buy"
-      case .strongBuy: "strong_buy"
-      case .sell: "sell"
-      case .strongSell: "strong_sell"
-      }
-    }
-
-    /// +1 buy side, −1 sell side, 0 neutral.
-    public var direction: Int {
-      switch self {
-      case .neutral: 0
-      case .buy, .strongBuy: 1
-      case .sell, .strongSell: -1
-      }
-    }
-
-    public var isStrong: Bool { self == .strongBuy || self == .strongSell }
-  }
+  public typealias Kind = SignalKind
 
   /// Why a row was not confirmed. Order: the first that applies is the one given.
   public enum GuardReason: UInt8, Sendable, CaseIterable {
