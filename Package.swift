@@ -42,6 +42,10 @@ let package = Package(
     .executableTarget(
       name: "weir", dependencies: ["Core", "CommandLineKit", "Services"], swiftSettings: stage),
     tests("Core", ["Core"]),
+    tests("Book", ["Core", "Book"]),
+    tests("Binance", ["Core", "Binance"]),
+    tests("Flow", ["Core", "Flow"]),
+    tests("Strategy", ["Core", "Flow", "Strategy"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -50,9 +50,9 @@ extension FrameDecoder {
       add(spans["A"], .quotedQuantity, .askQuantity)
     default: return
     }
-    guard parts.allSatisfy({ $0.start >= start && $0.end <= end }) else { return }
+    guard !parts.isEmpty, parts.allSatisfy({ $0.start >= start && $0.end <= end }) else { return }
     parts.sort { $0.start < $1.start }
-    _ = table.learn(
+    table.learn(
       base, start: start, end: end, kind: frame.kind, symbol: frame.symbol, present: frame.present,
       isExcludedTrade: frame.isExcludedTrade, instrument: instrument, parts: parts)
   }

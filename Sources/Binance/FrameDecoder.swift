@@ -34,19 +34,33 @@ public struct FrameDecoder: ~Copyable {
   @inline(__always)
   public mutating func scan(_ base: UnsafeRawPointer, _ offset: Int) -> Int {
     guard let template = table.find(base, offset) else { return -1 }
-    let holes = table.holes + Int(template.pointee.holeStart)
+    let end = scan(base, offset, template)
+    if end >= 0 || template.pointee.alternative < 0 { return end }
+    return scanAlternative(base, offset, template.pointee.alternative)
+  }
+
+  @inline(never)
+  private mutating func scanAlternative(_ base: UnsafeRawPointer, _ offset: Int, _ index: Int32) -> Int {
+    scan(base, offset, table.templates + Int(index))
+  }
+
+  @inline(__always)
+  private mutating func scan(
+    _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>
+  ) -> Int {
+    let pool = table.pool(of: template)
     let fields = frame.fields
     var cursor = offset &+ 24
     var levels = 0
-    var hole = holes
+    var hole = table.holes(of: template)
     while true {
       // The literal that leads to the hole.
       if (load64(base, cursor) ^ hole.pointee.word) & hole.pointee.mask != 0 { return -1 }
       if hole.pointee.poolWords != 0 {
-        let pool = table.pool + Int(hole.pointee.poolStart)
+        let words = pool + Int(hole.pointee.poolStart)
         for index in 0..<Int(hole.pointee.poolWords) {
           let word = load64(base, cursor &+ 8 &+ 8 &* index)
-          if (word ^ pool[2 &* index]) & pool[2 &* index &+ 1] != 0 { return -1 }
+          if (word ^ words[2 &* index]) & words[2 &* index &+ 1] != 0 { return -1 }
         }
       }
       cursor &+= Int(hole.pointee.length)
@@ -90,6 +104,7 @@ public struct FrameDecoder: ~Copyable {
         frame.symbol = template.pointee.symbol
         frame.present = template.pointee.present
         frame.isExcludedTrade = template.pointee.isExcludedTrade
+        template.pointee.hits &+= 1
         return check() ? cursor : -1
       }
       hole += 1

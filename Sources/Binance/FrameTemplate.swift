@@ -18,7 +18,7 @@ struct FrameTemplate {
     /// The literal's first eight bytes at most, and which of their bits count.
     var word: UInt64
     var mask: UInt64
-    /// Length of the whole literal, and where its further words lie in the pool.
+    /// Length of the whole literal, and where its further words lie in the template's pool.
     var length: Int32
     var poolStart: Int32
     var poolWords: Int32
@@ -36,38 +36,42 @@ struct FrameTemplate {
   var isExcludedTrade: Bool
   var price: DecimalShape
   var quantity: DecimalShape
-  var holeStart: Int32
-  var holeCount: Int32
+  /// Frames scanned with it.
+  var hits: UInt32
+  /// The other shape of the same stream; −1 when there is none.
+  var alternative: Int32
 
   static let holesMax = 24
+  /// Literal words beyond each hole's first: 512 bytes of text.
+  static let poolWordsMax = 64
 }
 
 /// All templates of a decoder: a bounded open-addressing table over the first bytes of the stream's name.
+///
+/// A stream has up to two shapes. A third replaces the one that has served less; a stream whose frames keep
+/// changing shape earns its learning by the frames it then scans, so that chaos costs the generic path's time
+/// and no more. Every template owns fixed room for its holes and literals, which is reused.
 struct TemplateTable: ~Copyable {
   static let templatesMax = 4096
   private static let slotCount = 16_384
-  /// A stream whose frames keep changing shape is left to the generic path.
-  private static let relearnMax = 8
+  private static let freeLessons = 8
+  private static let hitsPerLesson = 64
 
   let templates: UnsafeMutablePointer<FrameTemplate>
   private(set) var count = 0
   private let slots: UnsafeMutablePointer<Int16>
-  let holes: UnsafeMutablePointer<FrameTemplate.Hole>
-  private var holeCount = 0
+  private let holes: UnsafeMutablePointer<FrameTemplate.Hole>
   /// Literal words and masks in pairs.
-  let pool: UnsafeMutablePointer<UInt64>
-  private var poolCount = 0
-  private var learnt: [UInt8] = []
-
-  private static let holeCapacity = templatesMax * FrameTemplate.holesMax
-  private static let poolCapacity = 1 << 19
+  private let pool: UnsafeMutablePointer<UInt64>
+  /// Shapes learnt for a stream, kept at its first template.
+  private var lessons: [Int] = []
 
   init() {
     templates = .allocate(capacity: TemplateTable.templatesMax)
     slots = .allocate(capacity: TemplateTable.slotCount)
     slots.initialize(repeating: -1, count: TemplateTable.slotCount)
-    holes = .allocate(capacity: TemplateTable.holeCapacity)
-    pool = .allocate(capacity: TemplateTable.poolCapacity)
+    holes = .allocate(capacity: TemplateTable.templatesMax * FrameTemplate.holesMax)
+    pool = .allocate(capacity: TemplateTable.templatesMax * FrameTemplate.poolWordsMax * 2)
   }
 
   deinit {
@@ -75,6 +79,16 @@ struct TemplateTable: ~Copyable {
     slots.deallocate()
     holes.deallocate()
     pool.deallocate()
+  }
+
+  @inline(__always)
+  func holes(of template: UnsafeMutablePointer<FrameTemplate>) -> UnsafeMutablePointer<FrameTemplate.Hole> {
+    holes + (template - templates) &* FrameTemplate.holesMax
+  }
+
+  @inline(__always)
+  func pool(of template: UnsafeMutablePointer<FrameTemplate>) -> UnsafeMutablePointer<UInt64> {
+    pool + (template - templates) &* (FrameTemplate.poolWordsMax &* 2)
   }
 
   @inline(__always)
@@ -113,56 +127,69 @@ struct TemplateTable: ~Copyable {
     var end: Int
   }
 
-  /// Makes or replaces the template of the frame at `base + start ..< end`; `parts` ordered by place.
+  /// Makes or replaces a template of the frame at `base + start ..< end`; `parts` ordered by place.
   ///
-  /// `false` when the frame has no template: full tables, too many shapes of one stream, a number written in
-  /// a way that holes don't cover.
+  /// Does nothing when the frame can have no template: full table, no lesson left for the stream, more
+  /// numbers or text than a template holds.
   mutating func learn(
     _ base: UnsafeRawPointer, start: Int, end: Int, kind: FrameKind, symbol: SymbolID, present: UInt32,
     isExcludedTrade: Bool, instrument: Instrument, parts: [Part]
-  ) -> Bool {
-    guard parts.count < FrameTemplate.holesMax, end - start >= 32 else { return false }
-    let key = (load64(base, start), load64(base, start + 8), load64(base, start + 16))
-    guard (parts.first?.start ?? end) >= start + 24 else { return false }
+  ) {
+    let literalsLength = parts.reduce(end - start) { $0 - ($1.end - $1.start) }
+    guard parts.count < FrameTemplate.holesMax, end - start >= 32, parts[0].start >= start + 24,
+      literalsLength <= FrameTemplate.poolWordsMax * 8
+    else { return }
+    var template = FrameTemplate(
+      key: (load64(base, start), load64(base, start + 8), load64(base, start + 16)), kind: kind, symbol: symbol,
+      present: present, isExcludedTrade: isExcludedTrade, price: DecimalShape(instrument.priceScale),
+      quantity: DecimalShape(instrument.quantityScale), hits: 0, alternative: -1)
     var target = count
-    if let known = find(base, start) {
-      target = known - templates
-      guard learnt[target] < TemplateTable.relearnMax else { return false }
+    if let first = find(base, start) {
+      let second = first.pointee.alternative >= 0 ? templates + Int(first.pointee.alternative) : nil
+      let hits = Int(first.pointee.hits) + Int(second?.pointee.hits ?? 0)
+      let firstIndex = first - templates
+      guard lessons[firstIndex] < TemplateTable.freeLessons + hits / TemplateTable.hitsPerLesson else { return }
+      lessons[firstIndex] += 1
+      if let second {
+        target = (first.pointee.hits < second.pointee.hits ? first : second) - templates
+        template.alternative = templates[target].alternative
+      } else {
+        guard count < TemplateTable.templatesMax else { return }
+        first.pointee.alternative = Int32(count)
+      }
     } else {
-      guard count < TemplateTable.templatesMax else { return false }
+      guard count < TemplateTable.templatesMax else { return }
+      insert(template.key)
     }
-    let literalBytes = end - start
-    guard holeCount + parts.count + 1 <= TemplateTable.holeCapacity,
-      poolCount + 2 * (literalBytes / 8 + parts.count + 2) <= TemplateTable.poolCapacity
-    else { return false }
-
-    let first = holeCount
+    (templates + target).initialize(to: template)
+    if target == count {
+      lessons.append(1)
+      count += 1
+    }
+    var writer = HoleWriter(holes: holes(of: templates + target), pool: pool(of: templates + target))
     var literalStart = start + 24
     for part in parts {
-      addHole(base, literalStart, part.start, part.kind, part.field, part.end - part.start)
+      writer.add(base, literalStart, part.start, part.kind, part.field, part.end - part.start)
       literalStart = part.end
     }
-    addHole(base, literalStart, end, .end, 0, 0)
-
-    let template = FrameTemplate(
-      key: key, kind: kind, symbol: symbol, present: present, isExcludedTrade: isExcludedTrade,
-      price: DecimalShape(instrument.priceScale), quantity: DecimalShape(instrument.quantityScale),
-      holeStart: Int32(first), holeCount: Int32(parts.count + 1))
-    if target == count {
-      templates.advanced(by: count).initialize(to: template)
-      learnt.append(1)
-      var at = slot(key.0, key.1, key.2)
-      while slots[at] >= 0 { at = (at + 1) & (TemplateTable.slotCount - 1) }
-      slots[at] = Int16(count)
-      count += 1
-    } else {
-      templates[target] = template
-      learnt[target] += 1
-    }
-    return true
+    writer.add(base, literalStart, end, .end, 0, 0)
   }
 
-  private mutating func addHole(
+  private func insert(_ key: (UInt64, UInt64, UInt64)) {
+    var at = slot(key.0, key.1, key.2)
+    while slots[at] >= 0 { at = (at + 1) & (TemplateTable.slotCount - 1) }
+    slots[at] = Int16(count)
+  }
+}
+
+/// Writes a template's holes and literals into its own room.
+private struct HoleWriter {
+  let holes: UnsafeMutablePointer<FrameTemplate.Hole>
+  let pool: UnsafeMutablePointer<UInt64>
+  var holeCount = 0
+  var poolCount = 0
+
+  mutating func add(
     _ base: UnsafeRawPointer, _ start: Int, _ end: Int, _ kind: FrameTemplate.HoleKind, _ field: UInt8,
     _ expectedLength: Int
   ) {
@@ -185,10 +212,11 @@ struct TemplateTable: ~Copyable {
       }
       offset += 8
     }
-    holes[holeCount] = FrameTemplate.Hole(
-      word: head.0, mask: head.1, length: Int32(end - start), poolStart: Int32(poolStart),
-      poolWords: Int32((poolCount - poolStart) / 2), kind: kind, field: field,
-      expectedLength: Int32(expectedLength))
+    (holes + holeCount).initialize(
+      to: FrameTemplate.Hole(
+        word: head.0, mask: head.1, length: Int32(end - start), poolStart: Int32(poolStart),
+        poolWords: Int32((poolCount - poolStart) / 2), kind: kind, field: field,
+        expectedLength: Int32(expectedLength)))
     holeCount += 1
   }
 }

@@ -38,6 +38,16 @@ public struct SlidingSum: ~Copyable {
     sums[0] &+= value
   }
 
+  /// Adds to the first two columns.
+  @inline(__always)
+  public mutating func add(_ first: Int64, _ second: Int64, at timeMs: Int64) {
+    let entry = place(timeMs)
+    values[entry &* width] &+= first
+    values[entry &* width &+ 1] &+= second
+    sums[0] &+= first
+    sums[1] &+= second
+  }
+
   /// Adds `width` values.
   @inline(__always)
   public mutating func add(_ contributions: UnsafePointer<Int64>, at timeMs: Int64) {

@@ -1,5 +1,3 @@
-import Core
-
 // Decimal text to integers, eight characters at a time.
 //
 // A byte loop spends about a nanosecond a character, and a depth frame is mostly digits. Eight ASCII digits
@@ -9,58 +7,59 @@ import Core
 // end is known, and the whole part is moved over it with one shift. A text of another shape is not an error:
 // the caller falls back to `DecimalScale.parse`.
 
-@inline(__always)
-func load64(_ base: UnsafeRawPointer, _ offset: Int) -> UInt64 {
+@inlinable @inline(__always)
+public func load64(_ base: UnsafeRawPointer, _ offset: Int) -> UInt64 {
   base.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
 }
 
-@inline(__always)
-func load8(_ base: UnsafeRawPointer, _ offset: Int) -> UInt8 {
+@inlinable @inline(__always)
+public func load8(_ base: UnsafeRawPointer, _ offset: Int) -> UInt8 {
   base.load(fromByteOffset: offset, as: UInt8.self)
 }
 
-@inline(__always) var asciiZeros: UInt64 { 0x3030_3030_3030_3030 }
+@inlinable @inline(__always) public var asciiZeros: UInt64 { 0x3030_3030_3030_3030 }
 
 /// The value of eight digit bytes 0…9, the first digit in the lowest byte.
-@inline(__always)
-func joinDigits(_ bytes: UInt64) -> UInt64 {
+@inlinable @inline(__always)
+public func joinDigits(_ bytes: UInt64) -> UInt64 {
   let pairs = (bytes &* (1 &+ 10 << 8)) >> 8 & 0x00FF_00FF_00FF_00FF
   let quads = (pairs &* (1 &+ 100 << 16)) >> 16 & 0x0000_FFFF_0000_FFFF
   return (quads &* (1 &+ 10_000 << 32)) >> 32
 }
 
 /// High bits set in the bytes that are not 0…9.
-@inline(__always)
-func nonDigits(_ bytes: UInt64) -> UInt64 {
+@inlinable @inline(__always)
+public func nonDigits(_ bytes: UInt64) -> UInt64 {
   (bytes | (bytes &+ 0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080
 }
 
 /// High bits set from the first byte that equals a quotation mark.
-@inline(__always)
-func quoteMarks(_ word: UInt64) -> UInt64 {
+@inlinable @inline(__always)
+public func quoteMarks(_ word: UInt64) -> UInt64 {
   let difference = word ^ 0x2222_2222_2222_2222
   return (difference &- 0x0101_0101_0101_0101) & ~difference & 0x8080_8080_8080_8080
 }
 
 /// Where a number ended; a negative end means "not of the expected shape".
 @frozen
-@usableFromInline
-struct Scanned {
-  @usableFromInline var value: Int64
-  @usableFromInline var end: Int
+public struct Scanned {
+  public var value: Int64
+  public var end: Int
 
-  @inline(__always) init(_ value: Int64, _ end: Int) {
+  @inlinable @inline(__always) public init(_ value: Int64, _ end: Int) {
     self.value = value
     self.end = end
   }
 
-  @inline(__always) static var mismatch: Scanned { Scanned(0, -1) }
+  @inlinable @inline(__always) public static var mismatch: Scanned { Scanned(0, -1) }
 }
 
 /// An unsigned integer of 1 to 19 digits, up to the first byte that is not a digit.
-@inline(__always)
-func scanUnsigned(_ base: UnsafeRawPointer, _ offset: Int) -> Scanned {
+@inlinable @inline(__always)
+public func scanUnsigned(_ base: UnsafeRawPointer, _ offset: Int) -> Scanned {
   let first = load64(base, offset) ^ asciiZeros
+  // JSON allows no leading zero.
+  if first & 0xFF == 0, load8(base, offset &+ 1) &- 0x30 <= 9 { return .mismatch }
   let firstStop = nonDigits(first)
   if firstStop != 0 {
     let digits = firstStop.trailingZeroBitCount >> 3
@@ -92,8 +91,8 @@ func scanUnsigned(_ base: UnsafeRawPointer, _ offset: Int) -> Scanned {
 }
 
 /// 10^digits for 1…7. A switch: a global table would be read through a lazy-initialisation check.
-@inline(__always)
-func smallPower(_ digits: Int) -> UInt64 {
+@inlinable @inline(__always)
+public func smallPower(_ digits: Int) -> UInt64 {
   switch digits {
   case 5: 100_000
   case 4: 10_000
@@ -107,23 +106,22 @@ func smallPower(_ digits: Int) -> UInt64 {
 
 /// The masks that read a decimal with a fixed number of decimals from the word that ends at its last digit.
 @frozen
-@usableFromInline
-struct DecimalShape {
+public struct DecimalShape {
   /// The digits after the point, in the word of the last eight characters.
-  let fraction: UInt64
+  public let fraction: UInt64
   /// The digits before the point in that word.
-  let whole: UInt64
-  let pointMask: UInt64
-  let pointValue: UInt64
+  public let whole: UInt64
+  public let pointMask: UInt64
+  public let pointValue: UInt64
   /// What the characters before the last eight are worth.
-  let highWorth: UInt64
-  let scale: DecimalScale
+  public let highWorth: UInt64
+  public let scale: DecimalScale
   /// Spot writes eight decimals: the point then stands before the last word.
-  let pointBeforeWord: Bool
+  public let pointBeforeWord: Bool
   /// More than eight decimals go to the general parser.
-  let isFast: Bool
+  public let isFast: Bool
 
-  init(_ scale: DecimalScale) {
+  public init(_ scale: DecimalScale) {
     self.scale = scale
     let decimals = scale.decimals
     isFast = decimals <= 8
@@ -151,8 +149,8 @@ struct DecimalShape {
   }
 
   /// The decimal of `length` characters (1…16) that ends just before `end`.
-  @inline(__always)
-  func convert(_ base: UnsafeRawPointer, _ offset: Int, _ length: Int) -> Scanned {
+  @inlinable @inline(__always)
+  public func convert(_ base: UnsafeRawPointer, _ offset: Int, _ length: Int) -> Scanned {
     let end = offset &+ length
     if pointBeforeWord { return convertEightDecimals(base, offset, length) }
     let low: UInt64
@@ -173,8 +171,8 @@ struct DecimalShape {
   }
 
   /// `1.21400000`: 10 to 16 characters.
-  @inline(__always)
-  private func convertEightDecimals(_ base: UnsafeRawPointer, _ offset: Int, _ length: Int) -> Scanned {
+  @inlinable @inline(__always)
+  func convertEightDecimals(_ base: UnsafeRawPointer, _ offset: Int, _ length: Int) -> Scanned {
     if length < 10 { return .mismatch }
     let end = offset &+ length
     let low = load64(base, end &- 8) ^ asciiZeros
@@ -186,7 +184,7 @@ struct DecimalShape {
 
 /// A quoted decimal from its first character to its closing quote, by the exact general parser.
 @inline(never)
-func scanDecimalExactly(_ base: UnsafeRawPointer, _ offset: Int, _ scale: DecimalScale) -> Scanned {
+public func scanDecimalExactly(_ base: UnsafeRawPointer, _ offset: Int, _ scale: DecimalScale) -> Scanned {
   var end = offset
   while end < offset &+ 40, load8(base, end) != 0x22 { end &+= 1 }
   let text = UnsafeRawBufferPointer(start: base + offset, count: end &- offset)

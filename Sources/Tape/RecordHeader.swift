@@ -1,0 +1,43 @@
+import Core
+
+/// The fixed start of a frame record in the form the writer gives it.
+@frozen
+public struct RecordHeader: Sendable {
+  public var sequence: Int64
+  public var receiveNs: Int64
+  public var connection: Int32
+  /// Offset of the stream name's first character, just behind `"stream":"`.
+  public var streamStart: Int
+
+  /// Scans `{"seq":S,"recv_ns":R,"conn":C,"kind":"frame","stream":"` at `offset`.
+  ///
+  /// The hot path's way into a record; `nil` for every other kind or form, which ``TapeRecord`` parses.
+  /// 128 readable bytes must follow the buffer's end.
+  @inlinable @inline(__always)
+  public init?(scanning base: UnsafeRawPointer, _ offset: Int) {
+    // {"seq":
+    guard load64(base, offset) & 0xFF_FFFF_FFFF_FFFF == 0x3A_2271_6573_227B else { return nil }
+    let sequence = scanUnsigned(base, offset &+ 7)
+    guard sequence.end >= 0 else { return nil }
+    // ,"recv_n  s":
+    guard load64(base, sequence.end) == 0x6E5F_7663_6572_222C,
+      load64(base, sequence.end &+ 8) & 0xFF_FFFF == 0x3A_2273
+    else { return nil }
+    let receive = scanUnsigned(base, sequence.end &+ 11)
+    guard receive.end >= 0 else { return nil }
+    // ,"conn":
+    guard load64(base, receive.end) == 0x3A22_6E6E_6F63_222C else { return nil }
+    let connection = scanUnsigned(base, receive.end &+ 8)
+    guard connection.end >= 0, connection.value <= Int64(Int32.max) else { return nil }
+    // ,"kind":  "frame",  "stream"  :"
+    guard load64(base, connection.end) == 0x3A22_646E_696B_222C,
+      load64(base, connection.end &+ 8) == 0x2C22_656D_6172_6622,
+      load64(base, connection.end &+ 16) == 0x226D_6165_7274_7322,
+      load64(base, connection.end &+ 24) & 0xFFFF == 0x223A
+    else { return nil }
+    self.sequence = sequence.value
+    receiveNs = receive.value
+    self.connection = Int32(truncatingIfNeeded: connection.value)
+    streamStart = connection.end &+ 26
+  }
+}
