@@ -19,7 +19,7 @@ public struct DecodedFrame: ~Copyable {
   public internal(set) var askCount = 0
   public let prices: UnsafeMutablePointer<Int64>
   public let quantities: UnsafeMutablePointer<Int64>
-  let fields: UnsafeMutablePointer<Int64>
+  @usableFromInline let fields: UnsafeMutablePointer<Int64>
 
   /// A number of a frame. Raw values index the field storage.
   public enum Field: UInt8, Sendable, CaseIterable {
@@ -57,32 +57,32 @@ public struct DecodedFrame: ~Copyable {
     fields.deallocate()
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public func has(_ field: Field) -> Bool { present & (1 << UInt32(field.rawValue)) != 0 }
 
   /// Meaningful only when the frame ``has(_:)`` the field.
-  @inline(__always)
+  @inlinable @inline(__always)
   public subscript(field: Field) -> Int64 { fields[Int(field.rawValue)] }
 
   /// `E` in milliseconds; nil where the frame has none (spot book tickers).
-  @inline(__always)
+  @inlinable @inline(__always)
   public var eventTimeMs: Int64? { has(.eventTime) ? self[.eventTime] : nil }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public var depthIDs: DepthIDs {
     DepthIDs(
       first: self[.firstUpdateID], final: self[.finalUpdateID],
       previousFinal: has(.previousFinalUpdateID) ? self[.previousFinalUpdateID] : nil)
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public var quote: Quote {
     Quote(
       bidPrice: self[.bidPrice], bidQuantity: self[.bidQuantity], askPrice: self[.askPrice],
       askQuantity: self[.askQuantity])
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public var aggressor: Aggressor { self[.buyerIsMaker] != 0 ? .seller : .buyer }
 }
 

@@ -41,19 +41,20 @@ extension FrameDecoder {
   /// - Parameters:
   ///   - payload: the frame's JSON, with ``paddingBytes`` readable bytes behind it.
   ///   - streamName: the stream's name where it is known from outside the payload.
+  ///   - isUnwrapped: the payload is known to be the data object itself, not a combined frame.
   ///   - learnAt: where the stream's name starts if the payload lies in a tape record (or on the wire) in the
   ///     canonical combined form; `learnEnd` is the offset behind the frame's last byte. Negative: no learning.
   public mutating func decodeGenerically(
     base: UnsafeRawPointer, start: Int, end: Int, streamName: UnsafeRawBufferPointer? = nil,
-    learnAt: Int = -1, learnEnd: Int = -1
+    isUnwrapped: Bool = false, learnAt: Int = -1, learnEnd: Int = -1
   ) -> Outcome {
     genericFrames += 1
     var cursor = JSONCursor(base: base, offset: start, end: end)
     spans.reset()
     var stream = streamName
     do throws(DecodeError) {
-      let data = try locateData(&cursor, &stream)
-      try locateFields(data.start, data.end, base)
+      let data = isUnwrapped ? (start, end) : try locateData(&cursor, &stream)
+      try locateFields(data.0, data.1, base)
       let learnable = try interpret(base, stream)
       if !check() { throw .invalidValue }
       if learnable, learnAt >= 0 { learn(base, learnAt, learnEnd) }
@@ -66,7 +67,7 @@ extension FrameDecoder {
   /// Unwraps `{"stream":…,"data":{…}}`; a raw frame is its own data.
   private func locateData(
     _ cursor: inout JSONCursor, _ stream: inout UnsafeRawBufferPointer?
-  ) throws(DecodeError) -> (start: Int, end: Int) {
+  ) throws(DecodeError) -> (Int, Int) {
     var probe = cursor
     guard probe.consume(0x7B) else { throw .malformed }
     let start = probe.offset - 1
@@ -92,7 +93,7 @@ extension FrameDecoder {
     return data ?? (start, end)
   }
 
-  /// Notes where each known key's value lies; the text has been validated already.
+  /// Notes where each known key's value lies, and that the text is JSON.
   private mutating func locateFields(
     _ start: Int, _ end: Int, _ base: UnsafeRawPointer
   ) throws(DecodeError) {
@@ -113,8 +114,9 @@ extension FrameDecoder {
         spans.quantityWithoutRPI = span
       }
       guard let more = cursor.continues(until: 0x7D) else { throw .malformed }
-      if !more { return }
+      if !more { break }
     }
+    guard cursor.isAtEnd() else { throw .malformed }
   }
 
   private func text(_ span: FrameSpans.Span, _ base: UnsafeRawPointer) -> UnsafeRawBufferPointer {

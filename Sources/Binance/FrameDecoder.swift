@@ -66,7 +66,7 @@ public struct FrameDecoder: ~Copyable {
       cursor &+= Int(hole.pointee.length)
       switch hole.pointee.kind {
       case .unsigned:
-        let number = scanUnsigned(base, cursor)
+        let number = scanCounter(base, cursor, hole)
         if number.end < 0 { return -1 }
         fields[Int(hole.pointee.field)] = number.value
         cursor = number.end
@@ -139,7 +139,37 @@ public struct FrameDecoder: ~Copyable {
     return scanDecimalExactly(base, offset, shape.pointee.scale)
   }
 
+  /// A whole number that mostly begins like the one before it.
+  @inline(__always)
+  private func scanCounter(
+    _ base: UnsafeRawPointer, _ offset: Int, _ hole: UnsafeMutablePointer<FrameTemplate.Hole>
+  ) -> Scanned {
+    if load64(base, offset) == hole.pointee.prefixWord {
+      let tail = load64(base, offset &+ 8) ^ asciiZeros
+      let digits = nonDigits(tail).trailingZeroBitCount >> 3
+      if digits == Int(hole.pointee.expectedLength) &- 8 {
+        // A shift by 64, for no further digit, must give 0: it is made in two steps.
+        let low = (tail &<< UInt64(truncatingIfNeeded: 56 &- 8 &* digits)) &<< 8
+        return Scanned(
+          hole.pointee.prefixWorth &+ Int64(truncatingIfNeeded: joinDigits(low)), offset &+ 8 &+ digits)
+      }
+    }
+    let number = scanUnsigned(base, offset)
+    let length = number.end &- offset
+    if number.end >= 0, length >= 8, length < 16 {
+      hole.pointee.prefixWord = load64(base, offset)
+      hole.pointee.expectedLength = Int32(truncatingIfNeeded: length)
+      let low = number.value % powerOfTen(length &- 8)
+      hole.pointee.prefixWorth = number.value &- low
+    }
+    return number
+  }
+
   /// One side of a depth frame from its opening bracket; the offset behind the closing one, or −1.
+  ///
+  /// Price and quantity of a level are converted together. Everything about a level is computed as if it had
+  /// the usual form (a price as long as the one before with the same leading characters, a quantity of at most
+  /// seven), and one test decides whether it had; if not, the level is scanned the long way.
   @inline(__always)
   private func scanLevels(
     _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>,
@@ -150,62 +180,79 @@ public struct FrameDecoder: ~Copyable {
     if opening & 0xFF_FFFF != 0x22_5B5B { return -1 }  // [["
     let prices = frame.prices
     let quantities = frame.quantities
-    let price = template.pointee.price
-    let quantity = template.pointee.quantity
-    guard price.isFast, quantity.isFast else { return -1 }
+    let shapes = LevelShape(template.pointee.price, template.pointee.quantity)
+    let limit = DecodedFrame.levelsMax
     var index = count
     var cursor = offset &+ 3
-    var length = 8
-    let limit = DecodedFrame.levelsMax
-    while true {
-      // Price: the length of the one before, nearly always.
-      var number = Scanned.mismatch
-      if load64(base, cursor &+ length) & 0xFF_FFFF == 0x22_2C22 {  // ","
-        number = price.convert(base, cursor, length)
+    var form = PriceForm(length: 8)
+    while index < limit {
+      let separator = (load64(base, cursor &+ form.length) & 0xFF_FFFF) ^ 0x22_2C22  // ","
+      let prefix = (load64(base, cursor) ^ form.prefixWord) & form.prefixMask
+      let priceWord = (load64(base, cursor &+ form.lowOffset) ^ asciiZeros) &<< form.lowShift
+      let quantityStart = cursor &+ form.length &+ 3
+      let quantityText = load64(base, quantityStart)
+      let marks = quoteMarks(quantityText)
+      let digits = marks.trailingZeroBitCount >> 3
+      let quantityWord = (quantityText ^ asciiZeros) &<< UInt64(truncatingIfNeeded: 64 &- 8 &* digits)
+      let words = SIMD2(priceWord, quantityWord)
+      let joined = (words & shapes.fraction) | ((words & shapes.whole) &<< 8)
+      let wrong =
+        ((joined | (joined &+ 0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080)
+        | ((words & shapes.pointMask) ^ shapes.pointValue)
+      // 8 stands for "no quotation mark here", 0 for an empty text.
+      let lengthWrong: UInt64 = UInt(bitPattern: digits &- 1) > 6 ? 1 : shapes.isUnusual
+      var end = quantityStart &+ digits
+      if separator | prefix | wrong[0] | wrong[1] | lengthWrong == 0 {
+        let values = joinDigits(joined)
+        prices[index] = Int64(truncatingIfNeeded: values[0]) &+ form.prefixWorth
+        quantities[index] = Int64(truncatingIfNeeded: values[1])
+      } else {
+        end = scanUnusualLevel(base, cursor, template, index, &form)
+        if end < 0 { return -1 }
       }
-      if number.end < 0 {
-        number = scanDecimalOfAnyLength(base, cursor, price)
-        if number.end < 0 || load64(base, number.end) & 0xFF_FFFF != 0x22_2C22 { return -1 }
-        length = number.end &- cursor
-        if length < 1 || length > 16 { length = 8 }
-      }
-      cursor = number.end &+ 3
-      // Quantity: any length; mostly the closing quote is in the first word.
-      let word = load64(base, cursor)
-      let marks = quoteMarks(word)
-      var size = Scanned.mismatch
-      if marks != 0, !quantity.pointBeforeWord {
-        let digits = marks.trailingZeroBitCount >> 3
-        if digits == 0 { return -1 }
-        let low = (word ^ asciiZeros) &<< UInt64(truncatingIfNeeded: 64 &- 8 &* digits)
-        let joined = (low & quantity.fraction) | ((low & quantity.whole) << 8)
-        if nonDigits(joined) | ((low & quantity.pointMask) ^ quantity.pointValue) == 0 {
-          size = Scanned(Int64(truncatingIfNeeded: joinDigits(joined)), cursor &+ digits)
-        }
-      }
-      if size.end < 0 {
-        size = scanDecimalOfAnyLength(base, cursor, quantity)
-        if size.end < 0 { return -1 }
-      }
-      if index >= limit { return -1 }
-      prices[index] = number.value
-      quantities[index] = size.value
       index &+= 1
-      let closing = load64(base, size.end)
+      let closing = load64(base, end)
       if closing & 0xFF_FFFF_FFFF == 0x22_5B2C_5D22 {  // "],["
-        cursor = size.end &+ 5
+        cursor = end &+ 5
         continue
       }
       count = index
-      return closing & 0xFF_FFFF == 0x5D_5D22 ? size.end &+ 3 : -1  // "]]
+      return closing & 0xFF_FFFF == 0x5D_5D22 ? end &+ 3 : -1  // "]]
     }
+    return -1
+  }
+
+  /// A level of another length or prefix than the one before; the offset of its last quotation mark, or −1.
+  @inline(never)
+  private func scanUnusualLevel(
+    _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>, _ index: Int,
+    _ form: inout PriceForm
+  ) -> Int {
+    let price = scanDecimalOfAnyLength(base, offset, template.pointee.price)
+    if price.end < 0 || load64(base, price.end) & 0xFF_FFFF != 0x22_2C22 { return -1 }
+    let quantity = scanDecimalOfAnyLength(base, price.end &+ 3, template.pointee.quantity)
+    if quantity.end < 0 { return -1 }
+    frame.prices[index] = price.value
+    frame.quantities[index] = quantity.value
+    let length = price.end &- offset
+    if length >= 1, length <= 16, template.pointee.price.scale.decimals <= 7 {
+      form = PriceForm(length: length)
+      if length > 8 {
+        form.prefixMask = ~0 >> UInt64(8 * (16 - length))
+        form.prefixWord = load64(base, offset)
+        let lowDigits = template.pointee.price.scale.decimals == 0 ? 8 : 7
+        form.prefixWorth = price.value / powerOfTen(lowDigits) * powerOfTen(lowDigits)
+      }
+    }
+    return quantity.end
   }
 
   @inline(never)
   private func scanDecimalOfAnyLength(_ base: UnsafeRawPointer, _ offset: Int, _ shape: DecimalShape) -> Scanned {
-    var length = 1
-    while length <= 16, load8(base, offset &+ length) != 0x22 { length &+= 1 }
-    if length <= 16 {
+    let marks = (quoteMarks(load64(base, offset)), quoteMarks(load64(base, offset &+ 8)))
+    var length = marks.0 != 0 ? marks.0.trailingZeroBitCount >> 3 : 8 &+ marks.1.trailingZeroBitCount >> 3
+    if marks.0 | marks.1 == 0, load8(base, offset &+ 16) == 0x22 { length = 16 }
+    if length >= 1, length <= 16, load8(base, offset &+ length) == 0x22, shape.isFast {
       let number = shape.convert(base, offset, length)
       if number.end >= 0 { return number }
     }
@@ -220,14 +267,13 @@ public struct FrameDecoder: ~Copyable {
     switch frame.kind {
     case .depthUpdate:
       let count = frame.bidCount &+ frame.askCount
-      // A sign bit anywhere shows in the union; a zero price in the flag.
+      // One or over all levels: a value beyond the bound, a negative one, or a zero price (which turns
+      // negative when reduced by one) shows in the high bits.
       var union: Int64 = 0
-      var zeroPrice = false
       for index in 0..<count {
-        zeroPrice = zeroPrice || frame.prices[index] == 0
-        union |= frame.prices[index] | frame.quantities[index]
+        union |= frame.prices[index] | (frame.prices[index] &- 1) | frame.quantities[index]
       }
-      return UInt64(bitPattern: union) < FrameDecoder.unitsMax && !zeroPrice && frame[.firstUpdateID] <= frame[.finalUpdateID]
+      return UInt64(bitPattern: union) < FrameDecoder.unitsMax && frame[.firstUpdateID] <= frame[.finalUpdateID]
     case .aggregateTrade, .trade:
       let union = frame[.price] | frame[.quantity]
       return frame[.price] > 0 && UInt64(bitPattern: union) < FrameDecoder.unitsMax
@@ -237,5 +283,41 @@ public struct FrameDecoder: ~Copyable {
     default:
       return true
     }
+  }
+}
+
+/// How the prices of a run of levels are written: their length, and their characters before the last eight.
+struct PriceForm {
+  var length: Int
+  /// Where the word of the last characters starts, and how far it must be shifted if it holds fewer than eight.
+  var lowOffset: Int
+  var lowShift: UInt64
+  var prefixMask: UInt64 = 0
+  var prefixWord: UInt64 = 0
+  var prefixWorth: Int64 = 0
+
+  init(length: Int) {
+    self.length = length
+    lowOffset = max(0, length - 8)
+    lowShift = UInt64(8 * max(0, 8 - length))
+  }
+}
+
+/// The decimal shapes of price and quantity side by side.
+struct LevelShape {
+  let fraction: SIMD2<UInt64>
+  let whole: SIMD2<UInt64>
+  let pointMask: SIMD2<UInt64>
+  let pointValue: SIMD2<UInt64>
+  /// 1 when a text has more than seven decimals, so that the word of its last characters has no point.
+  let isUnusual: UInt64
+
+  @inline(__always)
+  init(_ price: DecimalShape, _ quantity: DecimalShape) {
+    fraction = SIMD2(price.fraction, quantity.fraction)
+    whole = SIMD2(price.whole, quantity.whole)
+    pointMask = SIMD2(price.pointMask, quantity.pointMask)
+    pointValue = SIMD2(price.pointValue, quantity.pointValue)
+    isUnusual = price.scale.decimals <= 7 && quantity.scale.decimals <= 7 ? 0 : 1
   }
 }

@@ -26,6 +26,10 @@ struct FrameTemplate {
     var field: UInt8
     /// Length of the last number seen here; consecutive ones mostly have the same.
     var expectedLength: Int32
+    /// Of the last whole number seen here: its first eight characters, and what they are worth. Stamps and ids
+    /// keep them for thousands of frames.
+    var prefixWord: UInt64 = 0
+    var prefixWorth: Int64 = 0
   }
 
   /// The first 24 bytes after `"stream":"`.

@@ -25,16 +25,12 @@ public struct Book: ~Copyable {
   public mutating func apply(
     prices: UnsafePointer<Int64>, quantities: UnsafePointer<Int64>, bidCount: Int, askCount: Int
   ) {
-    for index in 0..<bidCount { bids.set(price: prices[index], quantity: quantities[index]) }
-    for index in bidCount..<(bidCount &+ askCount) {
-      asks.set(price: prices[index], quantity: quantities[index])
-    }
-    bids.settle()
-    asks.settle()
+    bids.apply(prices: prices, quantities: quantities, count: bidCount)
+    asks.apply(prices: prices + bidCount, quantities: quantities + bidCount, count: askCount)
   }
 
   /// The best quotes; nil while a side is empty.
-  @inline(__always)
+  @inlinable @inline(__always)
   public var quote: Quote? {
     if bids.isEmpty || asks.isEmpty { return nil }
     return Quote(
@@ -43,11 +39,11 @@ public struct Book: ~Copyable {
   }
 
   /// Best bid at or above best ask: the book is wrong.
-  @inline(__always)
+  @inlinable @inline(__always)
   public var isCrossed: Bool { !bids.isEmpty && !asks.isEmpty && bids.bestPrice >= asks.bestPrice }
 
   /// A side could not keep a level: the book is no longer the venue's and needs a new snapshot.
-  @inline(__always)
+  @inlinable @inline(__always)
   public var isOverflowing: Bool { bids.isOverflowing || asks.isOverflowing }
 
   public mutating func removeAll() {

@@ -5,7 +5,7 @@
 /// memory per update; a tree pays cache misses. Here the neighbourhood of the touch is an array indexed by
 /// tick (a *window*), so an update is one division by the tick (a multiplication by its reciprocal) and one
 /// store; the far levels live in a hash map; and the best level is followed incrementally: an addition can
-/// only raise it, a removal of the best makes the next `settle()` walk down to the next level.
+/// only raise it, a removal of the best makes the end of the event walk down to the next level.
 ///
 /// Levels are addressed by *key*: the price in ticks for bids, its negative for asks, so that a larger key is
 /// a better price on both sides. The tick need not be known: it is the greatest common divisor of the prices
@@ -14,16 +14,16 @@ public struct Ladder: ~Copyable {
   /// Slots of the window; at a 0.1 tick 409.6 price units around the touch.
   public static let windowSlots = 4096
 
-  private let slots: UnsafeMutablePointer<Int64>
+  @usableFromInline let slots: UnsafeMutablePointer<Int64>
   /// Key of slot 0.
-  private var origin: Int64 = 0
+  @usableFromInline var origin: Int64 = 0
   /// Slot of the best level; −1 when the window holds none.
-  private var bestSlot = -1
+  @usableFromInline var bestSlot = -1
   /// Highest slot that may hold a level.
   private var topSlot = -1
   private var far = LevelMap()
-  private let sign: Int64
-  private var tick: Int64 = 1
+  @usableFromInline let sign: Int64
+  @usableFromInline var tick: Int64 = 1
   private var reciprocal: UInt64 = 1 << 63 + 1
   /// Levels in the window.
   private var isEmptyLadder = true
@@ -42,24 +42,46 @@ public struct Ladder: ~Copyable {
   private mutating func setTick(_ newTick: Int64) {
     tick = newTick
     // ⌊2p·m / 2^64⌋ with m = ⌊2^63/t⌋ + 1 equals ⌊p/t⌋ while p·t < 2^63: the error term is below p/2^63.
-    // Where that fails the product check in `set` sends the price to the slow path.
+    // Where that fails the product check in `apply` sends the price to the slow path.
     reciprocal = (1 << 63) / UInt64(newTick) + 1
   }
 
-  /// Sets the absolute quantity at a price; 0 removes. Call ``settle()`` after the last one of an event.
+  /// Applies an event's levels to the side: absolute quantities, 0 removes. Afterwards the best level is known.
   ///
-  /// - Complexity: O(1); O(levels) when the price is off the grid or leads far above the window.
+  /// - Complexity: O(count); O(levels) when a price is off the grid or leads far above the window.
   @inline(__always)
-  public mutating func set(price: Int64, quantity: Int64) {
-    let ticks = Int64(bitPattern: (UInt64(bitPattern: price) << 1).multipliedFullWidth(by: reciprocal).high)
-    let slot = Int(truncatingIfNeeded: ticks &* sign &- origin)
-    if UInt(bitPattern: slot) < UInt(Ladder.windowSlots), ticks &* tick == price, !isEmptyLadder {
+  mutating func apply(prices: UnsafePointer<Int64>, quantities: UnsafePointer<Int64>, count: Int) {
+    var index = applyNear(prices, quantities, from: 0, count: count)
+    while index < count {
+      setFar(prices[index], quantities[index])
+      index = applyNear(prices, quantities, from: index &+ 1, count: count)
+    }
+    settle()
+  }
+
+  /// Sets levels while they fall in the window; the index of the first that doesn't.
+  @inline(__always)
+  private mutating func applyNear(
+    _ prices: UnsafePointer<Int64>, _ quantities: UnsafePointer<Int64>, from start: Int, count: Int
+  ) -> Int {
+    if isEmptyLadder { return start }
+    // Fields are read once: the compiler cannot know that a store to a slot leaves them alone.
+    let (slots, sign, tick, reciprocal, origin) = (slots, sign, tick, reciprocal, origin)
+    var top = topSlot
+    var index = start
+    while index < count {
+      let price = prices[index]
+      let quantity = quantities[index]
+      let ticks = Int64(bitPattern: (UInt64(bitPattern: price) << 1).multipliedFullWidth(by: reciprocal).high)
+      let slot = Int(truncatingIfNeeded: ticks &* sign &- origin)
+      guard UInt(bitPattern: slot) < UInt(Ladder.windowSlots), ticks &* tick == price else { break }
       slots[slot] = quantity
       let candidate = quantity != 0 ? slot : -1
-      topSlot = candidate > topSlot ? candidate : topSlot
-    } else {
-      setFar(price, quantity)
+      top = candidate > top ? candidate : top
+      index &+= 1
     }
+    topSlot = top
+    return index
   }
 
   @inline(never)
@@ -92,7 +114,7 @@ public struct Ladder: ~Copyable {
 
   /// Finds the best level after an event's updates.
   @inline(__always)
-  public mutating func settle() {
+  private mutating func settle() {
     var slot = topSlot
     while slot >= 0, slots[slot] == 0 { slot &-= 1 }
     bestSlot = slot
@@ -177,15 +199,15 @@ public struct Ladder: ~Copyable {
 
   // MARK: Reading
 
-  /// Whether the side has a level. Valid after ``settle()``.
-  @inline(__always)
+  /// Whether the side has a level.
+  @inlinable @inline(__always)
   public var isEmpty: Bool { bestSlot < 0 }
 
-  /// Price of the best level; 0 when empty. Valid after ``settle()``.
-  @inline(__always)
+  /// Price of the best level; 0 when empty.
+  @inlinable @inline(__always)
   public var bestPrice: Int64 { bestSlot < 0 ? 0 : (origin &+ Int64(bestSlot)) &* sign &* tick }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public var bestQuantity: Int64 { bestSlot < 0 ? 0 : slots[bestSlot] }
 
   /// Copies the best `depth` levels, best first; the number copied.

@@ -27,6 +27,17 @@ public func joinDigits(_ bytes: UInt64) -> UInt64 {
   return (quads &* (1 &+ 10_000 << 32)) >> 32
 }
 
+/// ``joinDigits(_:)`` on two words at once, with multiplications that every x86-64 has as vector instructions.
+@inlinable @inline(__always)
+public func joinDigits(_ words: SIMD2<UInt64>) -> SIMD2<UInt64> {
+  let digits = unsafeBitCast(words, to: SIMD8<UInt16>.self)
+  let pairs = (digits & 0x0F) &* 10 &+ (digits &>> 8)
+  let halves = unsafeBitCast(pairs, to: SIMD4<UInt32>.self)
+  let quads = (halves & 0x7F) &* 100 &+ (halves &>> 16)
+  let whole = unsafeBitCast(quads, to: SIMD2<UInt64>.self)
+  return (whole & 0xFFFF_FFFF) &* 10_000 &+ (whole &>> 32)
+}
+
 /// High bits set in the bytes that are not 0…9.
 @inlinable @inline(__always)
 public func nonDigits(_ bytes: UInt64) -> UInt64 {
@@ -52,6 +63,22 @@ public struct Scanned {
   }
 
   @inlinable @inline(__always) public static var mismatch: Scanned { Scanned(0, -1) }
+}
+
+/// A nanosecond stamp: exactly 19 digits, not above `Int64.max`; nil for anything else.
+@inlinable @inline(__always)
+public func scanNanoseconds(_ base: UnsafeRawPointer, _ offset: Int) -> Int64? {
+  let first = load64(base, offset) ^ asciiZeros
+  let second = load64(base, offset &+ 8) ^ asciiZeros
+  let third = (load64(base, offset &+ 16) ^ asciiZeros) << 40
+  let behind = load8(base, offset &+ 19) &- 0x30
+  // The first digit of a stamp below Int64.max = 9.22e18 is at most 8 for every date before 2255.
+  if nonDigits(first) | nonDigits(second) | nonDigits(third) != 0 || behind <= 9 || first & 0xFF > 8 {
+    return nil
+  }
+  let joined = joinDigits(SIMD2(first, second))
+  return Int64(
+    truncatingIfNeeded: joined[0] &* 100_000_000_000 &+ joined[1] &* 1000 &+ joinDigits(third))
 }
 
 /// An unsigned integer of 1 to 19 digits, up to the first byte that is not a digit.

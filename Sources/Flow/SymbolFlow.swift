@@ -211,8 +211,7 @@ public struct SymbolFlow: ~Copyable {
 
   /// Whether the score might have become strong since the last row; answers `true` at most once per grid
   /// interval (the row that follows disarms it).
-  @inline(__always)
-  public var mayBeStrong: Bool {
+  public mutating func mayBeStrong() -> Bool {
     if !triggers.isArmed { return false }
     let ofi = ofiValue()
     let cvd = Double(delta.sums[0])

@@ -23,11 +23,11 @@ public struct RecordHeader: Sendable {
     guard load64(base, sequence.end) == 0x6E5F_7663_6572_222C,
       load64(base, sequence.end &+ 8) & 0xFF_FFFF == 0x3A_2273
     else { return nil }
-    let receive = scanUnsigned(base, sequence.end &+ 11)
-    guard receive.end >= 0 else { return nil }
+    // Stamps of the years 2001 to 2255 have 19 digits; others take the generic way.
+    guard let receiveNs = scanNanoseconds(base, sequence.end &+ 11) else { return nil }
     // ,"conn":
-    guard load64(base, receive.end) == 0x3A22_6E6E_6F63_222C else { return nil }
-    let connection = scanUnsigned(base, receive.end &+ 8)
+    guard load64(base, sequence.end &+ 30) == 0x3A22_6E6E_6F63_222C else { return nil }
+    let connection = scanUnsigned(base, sequence.end &+ 38)
     guard connection.end >= 0, connection.value <= Int64(Int32.max) else { return nil }
     // ,"kind":  "frame",  "stream"  :"
     guard load64(base, connection.end) == 0x3A22_646E_696B_222C,
@@ -36,7 +36,7 @@ public struct RecordHeader: Sendable {
       load64(base, connection.end &+ 24) & 0xFFFF == 0x223A
     else { return nil }
     self.sequence = sequence.value
-    receiveNs = receive.value
+    self.receiveNs = receiveNs
     self.connection = Int32(truncatingIfNeeded: connection.value)
     streamStart = connection.end &+ 26
   }

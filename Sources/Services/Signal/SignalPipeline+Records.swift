@@ -1,0 +1,163 @@
+import Binance
+import Core
+import Flow
+import Strategy
+import Tape
+
+extension SignalPipeline {
+  /// Takes a record that is not a frame of a known shape. `false` when rows must be taken first.
+  @inline(never)
+  mutating func takeUncommonRecord(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Bool {
+    let line = UnsafeRawBufferPointer(start: base + start, count: end - start)
+    guard let record = TapeRecord(parsing: line) else {
+      totals.badRecords += 1
+      return true
+    }
+    makeGridRows(until: record.receiveTime.rawValue)
+    if rowsAreFull() { return false }
+    enter(record.sequence, record.receiveTime.rawValue)
+    switch record.kind {
+    case .frame:
+      totals.frames += 1
+      takeFrame(record, base, start, end)
+    case .snapshot:
+      totals.otherRecords += 1
+      takeSnapshot(record, base)
+    case .open:
+      totals.otherRecords += 1
+      if connections.opened(record.connection, record.receiveTime.rawValue) { reconnected(record.connection) }
+    case .clock:
+      totals.otherRecords += 1
+      if let value = try? JSONValue(parsing: record.data),
+        let degraded = value["degraded_time_sync"]?.boolean
+      {
+        timeSyncIsDegraded = degraded
+      }
+    case .close, .gap, .note:
+      totals.otherRecords += 1
+    }
+    return true
+  }
+
+  private mutating func takeFrame(_ record: TapeRecord, _ base: UnsafeRawPointer, _ start: Int, _ end: Int) {
+    connections.heard(record.connection, receiveNs)
+    // Escaped payloads (binary junk, line breaks) are kept by the tape but carry no market data.
+    let data = record.data
+    guard data.first == 0x7B else { return fail(.malformed, record.stream) }
+    let dataStart = UnsafeRawPointer(data.baseAddress!) - base
+    var learnAt = -1
+    if let header = RecordHeader(scanning: base, start), record.stream != nil { learnAt = header.streamStart }
+    let outcome = decoder.decodeGenerically(
+      base: base, start: dataStart, end: dataStart + data.count, streamName: record.stream,
+      isUnwrapped: record.stream != nil, learnAt: learnAt, learnEnd: end)
+    switch outcome {
+    case .failed(let error):
+      fail(error, record.stream)
+    case .frame:
+      guard decoder.frame.symbol != .none else { return }
+      apply(state(of: decoder.frame.symbol), connection: record.connection)
+    }
+  }
+
+  private mutating func takeSnapshot(_ record: TapeRecord, _ base: UnsafeRawPointer) {
+    let data = record.data
+    guard let stream = record.stream, let name = symbolName(stream) else {
+      return fail(.missingField, nil)
+    }
+    let start = UnsafeRawPointer(data.baseAddress!) - base
+    let outcome = decoder.decodeSnapshot(base: base, start: start, end: start + data.count, symbolName: name)
+    switch outcome {
+    case .failed(let error): fail(error, stream)
+    case .frame:
+      let state = state(of: decoder.frame.symbol)
+      state.pointee.lastSequence = totals.lastSequence
+      state.pointee.flow.expectBook()
+      if case .restored = state.pointee.book.take(snapshot: decoder.frame) {
+        bookRestored(state, receiveNs / 1_000_000, receiveNs / 1_000_000)
+      }
+    }
+  }
+
+  /// The state of a symbol, new if unseen.
+  mutating func state(of symbol: SymbolID) -> UnsafeMutablePointer<SymbolState> {
+    while states.count <= symbol.index {
+      let state = UnsafeMutablePointer<SymbolState>.allocate(capacity: 1)
+      state.initialize(
+        to: SymbolState(symbol: SymbolID(states.count), configuration.flow, configuration.gates))
+      states.append(state)
+    }
+    return states[symbol.index]
+  }
+
+  /// Counts a frame that could not be used, for its symbol where that can be told.
+  private mutating func fail(_ error: DecodeError, _ stream: UnsafeRawBufferPointer?) {
+    totals.decodeErrors[Int(error.rawValue)] += 1
+    if totals.samples.count < PipelineTotals.samplesMax {
+      totals.samples.append(.init(sequence: totals.lastSequence, reason: error))
+    }
+    if let stream, let name = symbolName(stream), let symbol = decoder.instruments.intern(name) {
+      let state = state(of: symbol)
+      state.pointee.counts.decodeErrors += 1
+      state.pointee.counts.frames += 1
+    } else {
+      totals.decodeErrorsWithoutSymbol += 1
+    }
+  }
+
+  /// `BTCUSDT` for `btcusdt@depth@100ms`; nil for streams of no single symbol (`!forceOrder@arr`).
+  private func symbolName(_ stream: UnsafeRawBufferPointer) -> String? {
+    guard let at = stream.firstIndex(of: 0x40), at > 0, at <= 32, stream[0] != 0x21 else { return nil }
+    let name = stream[0..<at]
+    guard name.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }) else { return nil }
+    return String(decoding: name, as: UTF8.self).uppercased()
+  }
+
+  /// A connection was replaced: what its streams missed in between is unknown.
+  private func reconnected(_ connection: Int32) {
+    let timeMs = receiveNs / 1_000_000
+    for state in states {
+      if state.pointee.ofiConnection == connection { state.pointee.flow.tickerLost(at: timeMs) }
+      if state.pointee.ofiConnection == connection || state.pointee.cvdConnection == connection {
+        state.pointee.reconnectedAtMs = timeMs
+      }
+    }
+  }
+}
+
+/// When each connection last delivered anything.
+struct Connections {
+  /// Ids beyond the bound share the last place.
+  static let countMax = 1024
+
+  private var lastHeardNs: [Int64] = []
+
+  private func place(_ connection: Int32) -> Int { min(max(0, Int(connection)), Connections.countMax - 1) }
+
+  @inline(__always)
+  mutating func heard(_ connection: Int32, _ timeNs: Int64) {
+    let index = place(connection)
+    if index >= lastHeardNs.count { grow(index) }
+    lastHeardNs[index] = timeNs
+  }
+
+  @inline(never)
+  private mutating func grow(_ index: Int) {
+    lastHeardNs.append(contentsOf: repeatElement(.min, count: index + 1 - lastHeardNs.count))
+  }
+
+  /// Notes an opening; `true` when the connection had delivered before, i.e. this is a reconnect.
+  mutating func opened(_ connection: Int32, _ timeNs: Int64) -> Bool {
+    let index = place(connection)
+    let hadDelivered = index < lastHeardNs.count && lastHeardNs[index] != .min
+    heard(connection, timeNs)
+    return hadDelivered
+  }
+
+  /// Milliseconds of silence at a time; 0 for a connection never heard of.
+  func stalenessMs(_ connection: Int32, _ timeNs: Int64) -> Double {
+    guard connection >= 0 else { return 0 }
+    let index = place(connection)
+    guard index < lastHeardNs.count, lastHeardNs[index] != .min else { return 0 }
+    return Double(max(0, timeNs - lastHeardNs[index])) / 1e6
+  }
+}

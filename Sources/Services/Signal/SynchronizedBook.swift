@@ -1,0 +1,168 @@
+import Binance
+import Book
+import Core
+import Flow
+
+/// A symbol's book with the machine that keeps it right and the events waiting for it.
+struct SynchronizedBook: ~Copyable {
+  private(set) var book = Book()
+  private(set) var sync = BookSync()
+  private var buffer = DepthBuffer()
+
+  // Counters of the run.
+  private(set) var gaps = 0
+  private(set) var resyncs = 0
+  private(set) var reorders = 0
+  private(set) var duplicates = 0
+  private(set) var crossed = 0
+  private(set) var snapshots = 0
+  private(set) var snapshotsTooOld = 0
+  private(set) var overflows = 0
+  private var hasBeenSynchronized = false
+  /// In sync, and whoever listens has been told so.
+  private var isSteady = false
+  private var openHoles = 0
+
+  enum Outcome {
+    /// The book has taken the event and is in sync.
+    case advanced
+    /// In sync again, after a snapshot or a late event; the book jumped.
+    case restored
+    /// Out of sync from this event on.
+    case lost
+    /// Nothing changed: the event was a duplicate, or waits in the buffer.
+    case unchanged
+  }
+
+  var isSynchronized: Bool { sync.isSynchronized }
+  var bufferDropped: Int { buffer.dropped }
+
+  /// Holes closed by a snapshot, plus those still open.
+  var holes: Int { gaps + openHoles }
+
+  /// Shows the book to a symbol's flow.
+  @inline(__always)
+  mutating func show(_ flow: inout SymbolFlow, receiveMs: Int64, exchangeMs: Int64) {
+    flow.take(book: book, receiveMs: receiveMs, exchangeMs: exchangeMs)
+  }
+
+  @inline(__always)
+  mutating func take(_ frame: borrowing DecodedFrame) -> Outcome {
+    let ids = frame.depthIDs
+    let action = sync.step(ids)
+    if action == .apply, isSteady {
+      book.apply(
+        prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
+      if book.isCrossed || book.isOverflowing { return contradiction() }
+      return .advanced
+    }
+    return takeUncommonly(frame, action)
+  }
+
+  @inline(never)
+  private mutating func takeUncommonly(_ frame: borrowing DecodedFrame, _ action: BookSync.DepthAction) -> Outcome {
+    switch action {
+    case .apply:
+      apply(frame)
+      return finishRestoring()
+    case .buffer:
+      buffer.append(frame)
+      return .unchanged
+    case .drop:
+      duplicates += 1
+      return .unchanged
+    case .bufferAfterHole:
+      openHoles = 1
+      isSteady = false
+      buffer.append(frame)
+      return .lost
+    case .applyAndDrain:
+      apply(frame)
+      drain()
+      guard sync.isSynchronized else { return .unchanged }
+      openHoles = 0
+      reorders += 1
+      isSteady = true
+      return book.isCrossed || book.isOverflowing ? contradiction() : .restored
+    case .discardSnapshot:
+      snapshotsTooOld += 1
+      buffer.append(frame)
+      return .unchanged
+    }
+  }
+
+  private mutating func apply(_ frame: borrowing DecodedFrame) {
+    book.apply(
+      prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
+  }
+
+  /// A REST snapshot, decoded into `frame`.
+  mutating func take(snapshot frame: borrowing DecodedFrame) -> Outcome {
+    let id = frame[.finalUpdateID]
+    snapshots += 1
+    switch sync.step(snapshot: id, oldestRelevant: buffer.oldestRelevant(to: id)) {
+    case .ignore:
+      return .unchanged
+    case .tooOld:
+      snapshotsTooOld += 1
+      return .unchanged
+    case .load:
+      if openHoles > 0 { openHoles += buffer.holeCount }
+      book.load(
+        prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
+      drain()
+      return sync.isSynchronized ? finishRestoring() : .unchanged
+    }
+  }
+
+  /// Offers the buffered events to the machine until it takes no more.
+  private mutating func drain() {
+    // The buffer is taken out of self for the walk, because applying an event changes self.
+    var waiting = DepthBuffer()
+    swap(&waiting, &buffer)
+    waiting.drain { entry, prices, quantities in
+      if let last = sync.lastUpdateID {
+        if case .bridging(let id) = sync.state {
+          if BookSync.precedes(entry.ids, snapshot: id) { return true }
+          if !BookSync.bridges(entry.ids, snapshot: id) { return false }
+        } else if entry.ids.final <= last {
+          duplicates += 1
+          return true
+        } else if !BookSync.follows(entry.ids, last) {
+          return false
+        }
+      }
+      switch sync.step(entry.ids) {
+      case .apply, .applyAndDrain:
+        book.apply(
+          prices: prices, quantities: quantities, bidCount: entry.bidCount, askCount: entry.askCount)
+        return true
+      case .drop:
+        return true
+      case .buffer, .bufferAfterHole, .discardSnapshot:
+        return false
+      }
+    }
+    swap(&waiting, &buffer)
+    if !buffer.isEmpty { sync.holeRemains() }
+  }
+
+  private mutating func finishRestoring() -> Outcome {
+    gaps += openHoles
+    openHoles = 0
+    if hasBeenSynchronized { resyncs += 1 }
+    hasBeenSynchronized = true
+    isSteady = true
+    return book.isCrossed || book.isOverflowing ? contradiction() : .restored
+  }
+
+  /// The book contradicts itself: start again from a snapshot.
+  @inline(never)
+  private mutating func contradiction() -> Outcome {
+    if book.isCrossed { crossed += 1 } else { overflows += 1 }
+    sync.invalidate()
+    isSteady = false
+    buffer.removeAll()
+    return .lost
+  }
+}
