@@ -46,6 +46,7 @@ let package = Package(
     tests("Binance", ["Core", "Binance"]),
     tests("Flow", ["Core", "Flow"]),
     tests("Strategy", ["Core", "Flow", "Strategy"]),
+    tests("Tape", ["Core", "Tape"]),
   ],
   swiftLanguageModes: [.v6]
 )
