@@ -41,10 +41,11 @@ let package = Package(
       ]),
     .executableTarget(
       name: "weir", dependencies: ["Core", "CommandLineKit", "Services"], swiftSettings: stage),
+    .executableTarget(name: "probe", dependencies: ["Core", "Tape", "Services"], swiftSettings: stage),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),
-    tests("Flow", ["Core", "Flow"]),
+    tests("Flow", ["Core", "Flow", "CZlib"]),
     tests("Strategy", ["Core", "Flow", "Strategy"]),
     tests("Tape", ["Core", "Tape"]),
   ],
