@@ -22,6 +22,7 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSystem"),
     module("Core"),
     module("Tape", ["Core", "CZstd", "CCrypto"]),
     module("Binance", ["Core"]),
@@ -31,23 +32,26 @@ let package = Package(
     module("Store", ["Core", "Strategy", "CSQLite", "CCrypto"]),
     module("Report", ["Core", "Strategy", "Store"]),
     module("Venue", ["Core", "Tape"]),
-    module("Configuration", ["Core", "CYAML"]),
+    module("Configuration", ["Core", "CYAML", "CCrypto"]),
     module("CommandLineKit", ["Core"]),
     module(
       "Services",
       [
         "Core", "Tape", "Binance", "Book", "Flow", "Strategy", "Store", "Report", "Venue",
-        "Configuration", "CZlib", "CCrypto",
+        "Configuration", "CZlib", "CZstd", "CSQLite", "CYAML", "CCrypto", "CSystem",
       ]),
     .executableTarget(
       name: "weir", dependencies: ["Core", "CommandLineKit", "Services"], swiftSettings: stage),
-    .executableTarget(name: "probe", dependencies: ["Core", "Tape", "Services"], swiftSettings: stage),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),
     tests("Flow", ["Core", "Flow", "CZlib"]),
     tests("Strategy", ["Core", "Flow", "Strategy"]),
     tests("Tape", ["Core", "Tape"]),
+    tests("Configuration", ["Core", "Configuration"]),
+    tests("CommandLineKit", ["Core", "CommandLineKit"]),
+    tests("Services", ["Core", "Services"]),
+    tests("Scripts", ["Core"]),
   ],
   swiftLanguageModes: [.v6]
 )
