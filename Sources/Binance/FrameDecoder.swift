@@ -169,8 +169,8 @@ public struct FrameDecoder: ~Copyable {
   ///
   /// Price and quantity of a level are converted together. Everything about a level is computed as if it had
   /// the usual form (a price as long as the one before with the same leading characters, a quantity of at most
-  /// seven), and one test decides whether it had; if not, the level is scanned the long way.
-  @inline(__always)
+  /// eight), and one test decides whether it had; if not, the level is scanned the long way.
+  @inline(never)
   private func scanLevels(
     _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>,
     _ count: inout Int
@@ -180,44 +180,49 @@ public struct FrameDecoder: ~Copyable {
     if opening & 0xFF_FFFF != 0x22_5B5B { return -1 }  // [["
     let prices = frame.prices
     let quantities = frame.quantities
-    let shapes = LevelShape(template.pointee.price, template.pointee.quantity)
-    let limit = DecodedFrame.levelsMax
+    let price = template.pointee.price
+    let quantity = template.pointee.quantity
+    let isUsual = price.scale.decimals <= 7 && quantity.scale.decimals <= 7
+    var form = template.pointee.priceForm
     var index = count
-    var cursor = offset &+ 3
-    var form = PriceForm(length: 8)
-    while index < limit {
-      let separator = (load64(base, cursor &+ form.length) & 0xFF_FFFF) ^ 0x22_2C22  // ","
-      let prefix = (load64(base, cursor) ^ form.prefixWord) & form.prefixMask
-      let priceWord = (load64(base, cursor &+ form.lowOffset) ^ asciiZeros) &<< form.lowShift
-      let quantityStart = cursor &+ form.length &+ 3
-      let quantityText = load64(base, quantityStart)
-      let marks = quoteMarks(quantityText)
-      let digits = marks.trailingZeroBitCount >> 3
-      let quantityWord = (quantityText ^ asciiZeros) &<< UInt64(truncatingIfNeeded: 64 &- 8 &* digits)
-      let words = SIMD2(priceWord, quantityWord)
-      let joined = (words & shapes.fraction) | ((words & shapes.whole) &<< 8)
-      let wrong =
-        ((joined | (joined &+ 0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080)
-        | ((words & shapes.pointMask) ^ shapes.pointValue)
-      // 8 stands for "no quotation mark here", 0 for an empty text.
-      let lengthWrong: UInt64 = UInt(bitPattern: digits &- 1) > 6 ? 1 : shapes.isUnusual
-      var end = quantityStart &+ digits
-      if separator | prefix | wrong[0] | wrong[1] | lengthWrong == 0 {
-        let values = joinDigits(joined)
+    var cursor = base + (offset &+ 3)
+    while index < DecodedFrame.levelsMax {
+      let separator = (load64(cursor, form.length) & 0xFF_FFFF) ^ 0x22_2C22  // ","
+      let prefix = (load64(cursor, 0) ^ form.prefixWord) & form.prefixMask
+      let priceWord = (load64(cursor, form.lowOffset) ^ asciiZeros) &<< form.lowShift
+      let quantityText = load64(cursor, form.length &+ 3)
+      // Without a mark the count of zeros is 64: eight characters, and the closing test finds out if there
+      // are more.
+      let bits = quoteMarks(quantityText).trailingZeroBitCount & 0x78
+      let quantityWord = (quantityText ^ asciiZeros) &<< UInt64(truncatingIfNeeded: 64 &- bits)
+      let priceDigits = (priceWord & price.fraction) | ((priceWord & price.whole) &<< 8)
+      let quantityDigits = (quantityWord & quantity.fraction) | ((quantityWord & quantity.whole) &<< 8)
+      let ranges =
+        (priceDigits | (priceDigits &+ 0x7676_7676_7676_7676))
+        | (quantityDigits | (quantityDigits &+ 0x7676_7676_7676_7676))
+      let points =
+        ((priceWord & price.pointMask) ^ price.pointValue)
+        | ((quantityWord & quantity.pointMask) ^ quantity.pointValue)
+      var end = cursor + (form.length &+ 3 &+ bits >> 3)
+      var closing = load64(end, 0)
+      if separator | prefix | points | (ranges & 0x8080_8080_8080_8080) == 0, closing & 0xFFFF == 0x5D22, isUsual {
+        let values = joinDigits(SIMD2(priceDigits, quantityDigits))
         prices[index] = Int64(truncatingIfNeeded: values[0]) &+ form.prefixWorth
         quantities[index] = Int64(truncatingIfNeeded: values[1])
       } else {
-        end = scanUnusualLevel(base, cursor, template, index, &form)
-        if end < 0 { return -1 }
+        let scanned = scanUnusualLevel(base, cursor - base, template, index)
+        if scanned < 0 { return -1 }
+        form = template.pointee.priceForm
+        end = base + scanned
+        closing = load64(end, 0)
       }
       index &+= 1
-      let closing = load64(base, end)
       if closing & 0xFF_FFFF_FFFF == 0x22_5B2C_5D22 {  // "],["
-        cursor = end &+ 5
+        cursor = end + 5
         continue
       }
       count = index
-      return closing & 0xFF_FFFF == 0x5D_5D22 ? end &+ 3 : -1  // "]]
+      return closing & 0xFF_FFFF == 0x5D_5D22 ? end - base &+ 3 : -1  // "]]
     }
     return -1
   }
@@ -225,8 +230,7 @@ public struct FrameDecoder: ~Copyable {
   /// A level of another length or prefix than the one before; the offset of its last quotation mark, or −1.
   @inline(never)
   private func scanUnusualLevel(
-    _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>, _ index: Int,
-    _ form: inout PriceForm
+    _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>, _ index: Int
   ) -> Int {
     let price = scanDecimalOfAnyLength(base, offset, template.pointee.price)
     if price.end < 0 || load64(base, price.end) & 0xFF_FFFF != 0x22_2C22 { return -1 }
@@ -236,13 +240,14 @@ public struct FrameDecoder: ~Copyable {
     frame.quantities[index] = quantity.value
     let length = price.end &- offset
     if length >= 1, length <= 16, template.pointee.price.scale.decimals <= 7 {
-      form = PriceForm(length: length)
+      var form = PriceForm(length: length)
       if length > 8 {
         form.prefixMask = ~0 >> UInt64(8 * (16 - length))
         form.prefixWord = load64(base, offset)
         let lowDigits = template.pointee.price.scale.decimals == 0 ? 8 : 7
         form.prefixWorth = price.value / powerOfTen(lowDigits) * powerOfTen(lowDigits)
       }
+      template.pointee.priceForm = form
     }
     return quantity.end
   }
@@ -300,24 +305,5 @@ struct PriceForm {
     self.length = length
     lowOffset = max(0, length - 8)
     lowShift = UInt64(8 * max(0, 8 - length))
-  }
-}
-
-/// The decimal shapes of price and quantity side by side.
-struct LevelShape {
-  let fraction: SIMD2<UInt64>
-  let whole: SIMD2<UInt64>
-  let pointMask: SIMD2<UInt64>
-  let pointValue: SIMD2<UInt64>
-  /// 1 when a text has more than seven decimals, so that the word of its last characters has no point.
-  let isUnusual: UInt64
-
-  @inline(__always)
-  init(_ price: DecimalShape, _ quantity: DecimalShape) {
-    fraction = SIMD2(price.fraction, quantity.fraction)
-    whole = SIMD2(price.whole, quantity.whole)
-    pointMask = SIMD2(price.pointMask, quantity.pointMask)
-    pointValue = SIMD2(price.pointValue, quantity.pointValue)
-    isUnusual = price.scale.decimals <= 7 && quantity.scale.decimals <= 7 ? 0 : 1
   }
 }

@@ -40,6 +40,8 @@ struct FrameTemplate {
   var isExcludedTrade: Bool
   var price: DecimalShape
   var quantity: DecimalShape
+  /// How the last level's price was written.
+  var priceForm = PriceForm(length: 8)
   /// Frames scanned with it.
   var hits: UInt32
   /// The other shape of the same stream; −1 when there is none.
