@@ -43,6 +43,7 @@ let package = Package(
       name: "weir", dependencies: ["Core", "CommandLineKit", "Services"], swiftSettings: stage),
     tests("Core", ["Core"]),
     tests("Tape", ["Core", "Tape"]),
+    tests("Services", ["Core", "Tape", "Services", "CZlib"]),
   ],
   swiftLanguageModes: [.v6]
 )

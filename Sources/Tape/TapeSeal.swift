@@ -184,7 +184,7 @@ struct SealBuilder: ~Copyable {
 /// The part of a frame that names its symbol, in either case: the stream before its `@`, else the data's
 /// `s`, else its `o.s` (liquidations and order events). Streams over all symbols (`!forceOrder@arr`) have no
 /// symbol in their name.
-func frameSymbol(stream: UnsafeRawBufferPointer?, data: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+package func frameSymbol(stream: UnsafeRawBufferPointer?, data: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
   if let stream, stream.count > 0, stream[0] != 0x21 {
     return firstIndex(of: 0x40, in: stream, from: 0).map { slice(stream, 0, $0) }
   }
