@@ -41,7 +41,7 @@ let package = Package(
         "Configuration", "CZlib", "CZstd", "CSQLite", "CYAML", "CCrypto", "CSystem",
       ]),
     .executableTarget(
-      name: "weir", dependencies: ["Core", "CommandLineKit", "Services"], swiftSettings: stage),
+      name: "weir", dependencies: ["Core", "CommandLineKit", "Configuration", "Services", "Store", "Tape"], swiftSettings: stage),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),
@@ -50,7 +50,7 @@ let package = Package(
     tests("Tape", ["Core", "Tape"]),
     tests("Configuration", ["Core", "Configuration"]),
     tests("CommandLineKit", ["Core", "CommandLineKit"]),
-    tests("Services", ["Core", "Services"]),
+    tests("Services", ["Core", "Tape", "Services", "CZlib"]),
     tests("Scripts", ["Core"]),
   ],
   swiftLanguageModes: [.v6]

@@ -77,3 +77,14 @@ struct SegmentFiles: Equatable, Sendable {
     return found.values.filter { $0.hasPlain || $0.hasCompressed }.sorted { $0.name < $1.name }
   }
 }
+
+extension Tape {
+  /// Whether a folder holds a tape with at least one byte in it. A folder that cannot be listed holds none.
+  public static func holdsRecords(_ folder: String) -> Bool {
+    guard let segments = try? SegmentFiles.list(folder) else { return false }
+    return segments.contains { files in
+      if files.hasCompressed { return true }
+      return ((try? File("\(folder)/\(files.name.plain)", .read).size()) ?? 0) > 0
+    }
+  }
+}

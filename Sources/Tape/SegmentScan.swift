@@ -2,8 +2,8 @@ import Core
 import Glibc
 
 /// What reading a segment from its first byte found.
-struct SegmentScan {
-  let builder = SealBuilder()
+struct SegmentScan: ~Copyable {
+  var builder = SealBuilder()
   /// Bytes up to the end of the last line that is a record.
   var goodBytes = 0
   /// All plain bytes, with a torn last line.

@@ -42,6 +42,8 @@ public struct TapePayload {
   private static let opening: StaticString = "{\"stream\":\""
   private static let middle: StaticString = "\",\"data\":"
   private static let nameOffset = 11
+  /// Inside the record the payload is one level deeper, and the record must stay readable.
+  private static let containersMax = JSONCursor.depthMax - 1
 
   private static func form(of bytes: UnsafeRawBufferPointer) -> Form {
     let (control, beyondASCII) = byteClasses(bytes)
@@ -52,10 +54,10 @@ public struct TapePayload {
       return .text
     }
     if let length = combinedNameLength(bytes) { return .combined(nameBytes: length) }
-    // Depth 1: inside the record the payload is one level deeper, and the record must stay readable.
+    guard let end = endOfJSONValue(in: bytes, containersMax: containersMax),
+      slice(bytes, end, bytes.count).allSatisfy({ isBlank($0) })
+    else { return .text }
     var cursor = JSONCursor(bytes)
-    guard cursor.skipValue(depth: 1), cursor.isAtEnd() else { return .text }
-    cursor = JSONCursor(bytes)
     switch cursor.peek() {
     case 0x22: return .text
     case 0x7B:
@@ -75,10 +77,9 @@ public struct TapePayload {
     guard dataOffset < bytes.count, hasPrefix(slice(bytes, close, bytes.count), middle),
       bytes[dataOffset] == 0x7B
     else { return nil }
-    var cursor = JSONCursor(base: bytes.baseAddress!, offset: dataOffset, end: bytes.count)
-    guard cursor.skipValue(depth: 1), cursor.offset == bytes.count - 1, bytes[cursor.offset] == 0x7D else {
-      return nil
-    }
+    guard let end = endOfJSONValue(in: bytes, from: dataOffset, containersMax: containersMax),
+      end == bytes.count - 1, bytes[end] == 0x7D
+    else { return nil }
     return close - nameOffset
   }
 

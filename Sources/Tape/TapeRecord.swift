@@ -59,8 +59,11 @@ public struct TapeRecord {
         dataStart = cursor.offset
         _ = cursor.peek()
         let start = cursor.offset
-        guard cursor.skipValue(depth: 1) else { return nil }
-        data = slice(line, start, cursor.offset)
+        guard let end = endOfJSONValue(in: line, from: start, containersMax: JSONCursor.depthMax - 1) else {
+          return nil
+        }
+        data = slice(line, start, end)
+        cursor = JSONCursor(base: cursor.base, offset: end, end: cursor.end)
       } else {
         guard cursor.skipValue(depth: 1) else { return nil }
       }

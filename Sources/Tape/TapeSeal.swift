@@ -142,7 +142,7 @@ public struct TapeSeal: Equatable, Sendable {
 }
 
 /// Builds a seal record by record.
-final class SealBuilder {
+struct SealBuilder: ~Copyable {
   private(set) var records = 0
   private(set) var bytes = 0
   private(set) var lastSequence: Int64 = 0
@@ -154,7 +154,7 @@ final class SealBuilder {
   private var hash = SHA256Stream()
 
   /// Counts a record; `symbolName` is what ``frameSymbol(stream:data:)`` gave for a frame.
-  func add(sequence: Int64, receiveTime: Int64, kind: RecordKind, symbolName: UnsafeRawBufferPointer?) {
+  mutating func add(sequence: Int64, receiveTime: Int64, kind: RecordKind, symbolName: UnsafeRawBufferPointer?) {
     if records == 0 {
       firstSequence = sequence
       firstReceiveTime = receiveTime
@@ -167,7 +167,7 @@ final class SealBuilder {
   }
 
   /// Hashes bytes as they reach the segment.
-  func add(bytes added: UnsafeRawBufferPointer) {
+  mutating func add(bytes added: UnsafeRawBufferPointer) {
     hash.update(added)
     bytes += added.count
   }
@@ -184,7 +184,7 @@ final class SealBuilder {
 /// The part of a frame that names its symbol, in either case: the stream before its `@`, else the data's
 /// `s`, else its `o.s` (liquidations and order events). Streams over all symbols (`!forceOrder@arr`) have no
 /// symbol in their name.
-func frameSymbol(stream: UnsafeRawBufferPointer?, data: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+package func frameSymbol(stream: UnsafeRawBufferPointer?, data: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
   if let stream, stream.count > 0, stream[0] != 0x21 {
     return firstIndex(of: 0x40, in: stream, from: 0).map { slice(stream, 0, $0) }
   }

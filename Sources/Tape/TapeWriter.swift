@@ -180,15 +180,16 @@ public struct TapeWriter: ~Copyable {
   }
 
   private mutating func appendHead(_ connection: Int32, _ kind: RecordKind) {
-    pending.append("{\"seq\":")
+    // Without the type a literal is a `String`, and its bytes take a longer way.
+    pending.append("{\"seq\":" as StaticString)
     pending.append(integer: nextSequence)
-    pending.append(",\"recv_ns\":")
+    pending.append(",\"recv_ns\":" as StaticString)
     pending.append(integer: lastReceiveTime)
-    pending.append(",\"conn\":")
+    pending.append(",\"conn\":" as StaticString)
     pending.append(integer: Int64(connection))
-    pending.append(",\"kind\":\"")
+    pending.append(",\"kind\":\"" as StaticString)
     pending.append(kind.name)
-    pending.append("\",")
+    pending.append("\"," as StaticString)
   }
 
   private mutating func end(
