@@ -1,4 +1,14 @@
+import CommandLineKit
+
 @main
 struct Weir {
-  static func main() {}
+  static func main() {
+    CommandLineTool(
+      name: "weir", summary: "order flow of Binance perpetuals: tape, signals, reports", version: "0.1.0",
+      commands: [
+        ReplayCommand.command, ImportCommand.command, TapeCommand.command, 
+        ConfigCommand.command,
+      ]
+    ).main()
+  }
 }

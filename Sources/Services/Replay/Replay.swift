@@ -1,0 +1,150 @@
+import Binance
+import Core
+import Glibc
+import Report
+import Store
+import Strategy
+import Tape
+
+/// What a replay is asked to do.
+public struct ReplayOptions: Sendable {
+  public var tape: String
+  public var out: String
+  public var sink: SignalSinkSet.Choice
+  /// Tape seconds per second; nil: as fast as possible.
+  public var speed: Double?
+  public var finalBooks: String?
+  public var configuration: WeirConfiguration
+  public var configurationVersion: String
+
+  public init(
+    tape: String, out: String, sink: SignalSinkSet.Choice, speed: Double? = nil, finalBooks: String? = nil,
+    configuration: WeirConfiguration, configurationVersion: String
+  ) {
+    self.tape = tape
+    self.out = out
+    self.sink = sink
+    self.speed = speed
+    self.finalBooks = finalBooks
+    self.configuration = configuration
+    self.configurationVersion = configurationVersion
+  }
+}
+
+/// Why a replay ended early.
+public enum ReplayError: Error, Equatable, CustomStringConvertible {
+  case emptyTape(String)
+  case outputInUse(String)
+
+  public var description: String {
+    switch self {
+    case .emptyTape(let path):
+      "\(path) holds no tape; make one with 'weir import' or 'weir venue generate'"
+    case .outputInUse(let path):
+      "\(path) already holds a run; choose another folder with --out, or remove it"
+    }
+  }
+}
+
+/// Tape → signals → sinks, report and summary: the shell around ``SignalPipeline``.
+public enum Replay {
+  /// - Parameter progress: called with the records processed, about once a block.
+  public static func run(_ options: ReplayOptions, progress: (Int64) -> Void = { _ in }) throws -> ReplayResult {
+    let started = ProcessUsage.now()
+    let configuration = options.configuration
+    var reader = try TapeReader(folder: options.tape)
+    guard let firstBlock = try reader.nextBlock() else { throw ReplayError.emptyTape(options.tape) }
+    try Files.makeFolder(options.out)
+    if Files.exists(options.out + "/summary.json") { throw ReplayError.outputInUse(options.out) }
+
+    var pipeline = SignalPipeline(configuration.signal, instruments: configuration.instrumentTable)
+    var sinks = try SignalSinkSet(
+      options.sink, runFolder: options.out,
+      context: SignalContext(configVersion: options.configurationVersion), options: configuration.sinkOptions)
+    var report = ReportAccumulator()
+    var pace = Pace(speed: options.speed)
+    var block = firstBlock
+    while true {
+      pace.wait(for: block)
+      var offset = 0
+      while offset < block.count {
+        offset = pipeline.process(block, from: offset)
+        if !pipeline.rows.isEmpty {
+          sinks.register(pipeline.symbols)
+          report.register(pipeline.symbols)
+          for row in pipeline.rows {
+            try sinks.append(row)
+            report.add(row)
+          }
+          pipeline.removeRows()
+        }
+      }
+      progress(pipeline.totals.lastSequence)
+      guard let next = try reader.nextBlock() else { break }
+      block = next
+    }
+    try sinks.finish()
+    if let path = options.finalBooks { try Files.writeAtomically(path, pipeline.finalBooks().text() + "\n") }
+    let usage = ProcessUsage.now() - started
+    let result = ReplayResult(
+      pipeline: pipeline, usage: usage, sinks: sinks.counts, signalsSHA256: sinks.signalsSHA256(),
+      tape: reader.report, options: options)
+    try result.write(report: report, to: options.out)
+    return result
+  }
+}
+
+/// Keeps a replay at a multiple of tape time. It only waits; what is computed does not depend on it.
+private struct Pace {
+  private let speed: Double?
+  private var startedNs: Int64?
+  private var firstTapeNs: Int64 = 0
+
+  init(speed: Double?) { self.speed = speed }
+
+  /// Waits until the first record of a block is due.
+  mutating func wait(for block: UnsafeRawBufferPointer) {
+    guard let speed, let header = RecordHeader(scanning: block.baseAddress!, 0) else { return }
+    guard let startedNs else {
+      startedNs = ProcessUsage.monotonicNs()
+      firstTapeNs = header.receiveNs
+      return
+    }
+    let dueNs = startedNs + Int64(Double(header.receiveNs - firstTapeNs) / speed)
+    while true {
+      let remaining = dueNs - ProcessUsage.monotonicNs()
+      if remaining <= 0 { return }
+      var time = timespec(tv_sec: Int(remaining / 1_000_000_000), tv_nsec: Int(remaining % 1_000_000_000))
+      nanosleep(&time, nil)
+    }
+  }
+}
+
+/// Wall time, processor time and peak memory of this process.
+struct ProcessUsage {
+  var wallSeconds: Double
+  var cpuSeconds: Double
+  var maxRSSMiB: Double
+
+  static func monotonicNs() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+  }
+
+  static func now() -> ProcessUsage {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+    return ProcessUsage(
+      wallSeconds: Double(monotonicNs()) / 1e9, cpuSeconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+      maxRSSMiB: Double(usage.ru_maxrss) / 1024)
+  }
+
+  /// Times since another reading; the peak is the process's own.
+  static func - (end: ProcessUsage, start: ProcessUsage) -> ProcessUsage {
+    ProcessUsage(
+      wallSeconds: end.wallSeconds - start.wallSeconds, cpuSeconds: end.cpuSeconds - start.cpuSeconds,
+      maxRSSMiB: end.maxRSSMiB)
+  }
+}

@@ -1,0 +1,33 @@
+import CommandLineKit
+import Configuration
+import Core
+import Services
+
+enum ConfigCommand {
+  static let command = Command(
+    name: "config", summary: "print the merged configuration",
+    details: """
+      Priority: command line, then environment (WEIR__section__key), then file, then defaults. Secrets are \
+      redacted. With --reference every key is listed with its type, range and meaning.
+      """,
+    options: [.flag("reference", "list all keys with what they mean")] + Configuring.options,
+    examples: ["weir config --config config/defaults.yaml", "weir config --set flow.ofi_window_ms=3000 --json"]
+  ) { arguments in
+    if arguments.has("reference") {
+      let schema = WeirConfiguration.schema
+      if arguments.isJSON {
+        try arguments.console.print(json: schema.referenceJSON())
+      } else {
+        try arguments.console.write(schema.referenceText())
+      }
+      return .ok
+    }
+    let loaded = try Configuring.load(arguments)
+    if arguments.isJSON {
+      try arguments.console.print(json: loaded.json)
+    } else {
+      try arguments.console.write(loaded.render())
+    }
+    return .ok
+  }
+}
