@@ -42,6 +42,7 @@ let package = Package(
     .executableTarget(
       name: "weir", dependencies: ["Core", "CommandLineKit", "Services"], swiftSettings: stage),
     tests("Core", ["Core"]),
+    tests("Venue", ["Venue", "Core"]),
   ],
   swiftLanguageModes: [.v6]
 )
