@@ -52,6 +52,7 @@ let package = Package(
     tests("CommandLineKit", ["Core", "CommandLineKit"]),
     tests("Services", ["Core", "Tape", "Services", "CZlib"]),
     tests("Scripts", ["Core"]),
+    tests("Venue", ["Venue", "Core"]),
   ],
   swiftLanguageModes: [.v6]
 )

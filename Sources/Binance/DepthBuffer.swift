@@ -32,6 +32,19 @@ public struct DepthBuffer: ~Copyable {
     values.append(contentsOf: UnsafeBufferPointer(start: frame.quantities, count: count))
   }
 
+  /// Keeps an event that another buffer held.
+  public mutating func append(
+    _ entry: Entry, _ prices: UnsafePointer<Int64>, _ quantities: UnsafePointer<Int64>
+  ) {
+    let count = entry.bidCount + entry.askCount
+    if values.count + 2 * count > DepthBuffer.valuesMax { dropOlderHalf() }
+    var entry = entry
+    entry.start = values.count
+    entries.append(entry)
+    values.append(contentsOf: UnsafeBufferPointer(start: prices, count: count))
+    values.append(contentsOf: UnsafeBufferPointer(start: quantities, count: count))
+  }
+
   private mutating func dropOlderHalf() {
     let half = (entries.count + 1) / 2
     dropped += half

@@ -23,6 +23,13 @@ struct SynchronizedBook: ~Copyable {
   private var isSteady = false
   private var openHoles = 0
 
+  /// Events since a hole that closed by itself, also applied. The snapshot that was asked for at the hole may
+  /// still come; the official procedure adopts it, and so does this book, on top of these events.
+  private var shadow = DepthBuffer()
+  private var isShadowing = false
+  /// A snapshot that has not come after so many events will not come.
+  private static let shadowEventsMax = 256
+
   enum Outcome {
     /// The book has taken the event and is in sync.
     case advanced
@@ -50,7 +57,7 @@ struct SynchronizedBook: ~Copyable {
   mutating func take(_ frame: borrowing DecodedFrame) -> Outcome {
     let ids = frame.depthIDs
     let action = sync.step(ids)
-    if action == .apply, isSteady {
+    if action == .apply, isSteady, !isShadowing {
       book.apply(
         prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
       if book.isCrossed || book.isOverflowing { return contradiction() }
@@ -64,7 +71,10 @@ struct SynchronizedBook: ~Copyable {
     switch action {
     case .apply:
       apply(frame)
-      return finishRestoring()
+      guard isShadowing else { return finishRestoring() }
+      shadow.append(frame)
+      if shadow.entries.count > SynchronizedBook.shadowEventsMax { endShadow() }
+      return book.isCrossed || book.isOverflowing ? contradiction() : .advanced
     case .buffer:
       buffer.append(frame)
       return .unchanged
@@ -73,11 +83,14 @@ struct SynchronizedBook: ~Copyable {
       return .unchanged
     case .bufferAfterHole:
       openHoles = 1
+      endShadow()
       isSteady = false
       buffer.append(frame)
       return .lost
     case .applyAndDrain:
       apply(frame)
+      shadow.append(frame)
+      isShadowing = true
       drain()
       guard sync.isSynchronized else { return .unchanged }
       openHoles = 0
@@ -102,6 +115,7 @@ struct SynchronizedBook: ~Copyable {
     snapshots += 1
     switch sync.step(snapshot: id, oldestRelevant: buffer.oldestRelevant(to: id)) {
     case .ignore:
+      if isShadowing { adopt(frame, id) }
       return .unchanged
     case .tooOld:
       snapshotsTooOld += 1
@@ -113,6 +127,24 @@ struct SynchronizedBook: ~Copyable {
       drain()
       return sync.isSynchronized ? finishRestoring() : .unchanged
     }
+  }
+
+  /// Replaces a book that healed by itself by the snapshot asked for at the hole, with the events since. The
+  /// touch is the same; what changes are far levels that the snapshot no longer names.
+  private mutating func adopt(_ frame: borrowing DecodedFrame, _ id: Int64) {
+    guard let oldest = shadow.oldestRelevant(to: id), BookSync.bridges(oldest, snapshot: id) else { return }
+    sync = BookSync()
+    _ = sync.step(snapshot: id, oldestRelevant: oldest)
+    book.load(
+      prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
+    swap(&buffer, &shadow)
+    endShadow()
+    drain()
+  }
+
+  private mutating func endShadow() {
+    shadow.removeAll()
+    isShadowing = false
   }
 
   /// Offers the buffered events to the machine until it takes no more.
@@ -136,6 +168,7 @@ struct SynchronizedBook: ~Copyable {
       case .apply, .applyAndDrain:
         book.apply(
           prices: prices, quantities: quantities, bidCount: entry.bidCount, askCount: entry.askCount)
+        if isShadowing { shadow.append(entry, prices, quantities) }
         return true
       case .drop:
         return true
@@ -161,6 +194,7 @@ struct SynchronizedBook: ~Copyable {
   private mutating func contradiction() -> Outcome {
     if book.isCrossed { crossed += 1 } else { overflows += 1 }
     sync.invalidate()
+    endShadow()
     isSteady = false
     buffer.removeAll()
     return .lost

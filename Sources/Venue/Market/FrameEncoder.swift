@@ -1,0 +1,230 @@
+import Core
+
+/// One symbol's frames, byte for byte as the exchange writes them: the same keys in the same order.
+///
+/// Forms: depth, bookTicker and the REST snapshot as in the recordings of 2024-07-18, aggTrade as of 2021,
+/// kline (with its blanks), forceOrder as captured in 2026. Times are whole milliseconds.
+struct FrameEncoder {
+  private let instrument: Instrument
+  private let depthHead: [UInt8]
+  private let bookTickerHead: [UInt8]
+  private let aggregateTradeHead: [UInt8]
+  private let markPriceHead: [UInt8]
+  private let klineHead: [UInt8]
+  private let forceOrderHead: [UInt8]
+  private let symbolField: [UInt8]
+
+  static let snapshotLevelsMax = 1000
+
+  init(instrument: Instrument) {
+    self.instrument = instrument
+    func head(_ stream: MarketStream, _ event: String) -> [UInt8] {
+      Array(
+        (#"{"stream":"\#(instrument.symbol.lowercased())@\#(stream.suffix)","data":{"e":"\#(event)","#).utf8)
+    }
+    depthHead = head(.depth, "depthUpdate") + Array(#""E":"#.utf8)
+    bookTickerHead = head(.bookTicker, "bookTicker") + Array(#""u":"#.utf8)
+    aggregateTradeHead = head(.aggregateTrade, "aggTrade") + Array(#""E":"#.utf8)
+    markPriceHead = head(.markPrice, "markPriceUpdate") + Array(#""E":"#.utf8)
+    klineHead = head(.kline, "kline") + Array(#""E":"#.utf8)
+    forceOrderHead = head(.forceOrder, "forceOrder") + Array(#""E":"#.utf8)
+    symbolField = Array(#","s":"\#(instrument.symbol)""#.utf8)
+  }
+
+  /// The levels that changed in the market's window, in rising order of price.
+  func depth(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
+    append(depthHead, &writer)
+    writer.append(integer: milliseconds(market.now))
+    writer.append(#","T":"#)
+    writer.append(integer: milliseconds(market.bookTime))
+    append(symbolField, &writer)
+    writer.append(#","U":"#)
+    writer.append(integer: market.firstUpdateID)
+    writer.append(#","u":"#)
+    writer.append(integer: market.updateID)
+    writer.append(#","pu":"#)
+    writer.append(integer: market.updateIDBefore)
+    writer.append(#","b":["#)
+    var first = true
+    for tick in market.bids.changed { level(tick, market.bids[tick], &first, &writer) }
+    writer.append(#"],"a":["#)
+    first = true
+    for tick in market.asks.changed { level(tick, market.asks[tick], &first, &writer) }
+    writer.append("]}}")
+  }
+
+  func bookTicker(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
+    let touch = market.touch
+    append(bookTickerHead, &writer)
+    writer.append(integer: market.updateID)
+    append(symbolField, &writer)
+    writer.append(#","b":""#)
+    price(touch.bidTick, &writer)
+    writer.append(#"","B":""#)
+    quantity(touch.bidLots, &writer)
+    writer.append(#"","a":""#)
+    price(touch.askTick, &writer)
+    writer.append(#"","A":""#)
+    quantity(touch.askLots, &writer)
+    writer.append(#"","T":"#)
+    writer.append(integer: milliseconds(market.now))
+    writer.append(#","E":"#)
+    writer.append(integer: milliseconds(market.now))
+    writer.append("}}")
+  }
+
+  func aggregateTrade(
+    _ fill: Fill, aggressor: Aggressor, time: Int64, _ writer: inout ByteWriter
+  ) {
+    append(aggregateTradeHead, &writer)
+    writer.append(integer: milliseconds(time))
+    writer.append(#","a":"#)
+    writer.append(integer: fill.aggregateID)
+    append(symbolField, &writer)
+    writer.append(#","p":""#)
+    price(fill.tick, &writer)
+    writer.append(#"","q":""#)
+    quantity(fill.lots, &writer)
+    writer.append(#"","f":"#)
+    writer.append(integer: fill.firstTradeID)
+    writer.append(#","l":"#)
+    writer.append(integer: fill.lastTradeID)
+    writer.append(#","T":"#)
+    writer.append(integer: milliseconds(time))
+    writer.append(aggressor == .seller ? #","m":true}}"# : #","m":false}}"#)
+  }
+
+  /// A mark price at the mid, an index a little below it, and the next funding at 0, 8 or 16 h UTC.
+  func markPrice(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
+    let decimals = 8
+    let toEight = powerOfTen(decimals - instrument.priceScale.decimals)
+    let mark = Int64(market.doubledMid) * instrument.tickUnits * toEight / 2
+    let index = mark - mark / 20_000
+    append(markPriceHead, &writer)
+    writer.append(integer: milliseconds(market.now))
+    append(symbolField, &writer)
+    writer.append(#","p":""#)
+    writer.append(decimal: mark, decimals: decimals, trimmed: false)
+    writer.append(#"","P":""#)
+    writer.append(decimal: index + mark / 50_000, decimals: decimals, trimmed: false)
+    writer.append(#"","i":""#)
+    writer.append(decimal: index, decimals: decimals, trimmed: false)
+    writer.append(#"","r":"0.00010000","T":"#)
+    let funding = 8 * Nanoseconds.hour
+    writer.append(integer: milliseconds((market.now / funding + 1) * funding))
+    writer.append("}}")
+  }
+
+  func kline(_ minute: TradeLog.Minute, closed: Bool, time: Int64, _ writer: inout ByteWriter) {
+    let open = minute.index * 60_000
+    append(klineHead, &writer)
+    writer.append(integer: milliseconds(time))
+    append(symbolField, &writer)
+    writer.append(#","k":{"t":"#)
+    writer.append(integer: open)
+    writer.append(#", "T":"#)
+    writer.append(integer: open + 59_999)
+    writer.append(#", "s":""#)
+    writer.append(instrument.symbol)
+    writer.append(#"", "i":"1m", "f":"#)
+    writer.append(integer: minute.firstTradeID)
+    writer.append(#", "L":"#)
+    writer.append(integer: minute.lastTradeID)
+    writer.append(#", "o":""#)
+    price(minute.openTick, &writer)
+    writer.append(#"", "c":""#)
+    price(minute.closeTick, &writer)
+    writer.append(#"", "h":""#)
+    price(minute.highTick, &writer)
+    writer.append(#"", "l":""#)
+    price(minute.lowTick, &writer)
+    writer.append(#"", "v":""#)
+    quantity(minute.lots, &writer)
+    writer.append(#"", "n":"#)
+    writer.append(integer: minute.tradeCount)
+    writer.append(closed ? #", "x":true, "q":""# : #", "x":false, "q":""#)
+    value(minute.tickLots, &writer)
+    writer.append(#"", "V":""#)
+    quantity(minute.buyerLots, &writer)
+    writer.append(#"", "Q":""#)
+    value(minute.buyerTickLots, &writer)
+    writer.append(#"", "B":"0"}}}"#)
+  }
+
+  /// The liquidation that made the fills; its average price is rounded to the price grid, as the exchange
+  /// does.
+  func forceOrder(_ fills: [Fill], aggressor: Aggressor, time: Int64, _ writer: inout ByteWriter) {
+    guard let last = fills.last else { return }
+    let lots = fills.reduce(0) { $0 + $1.lots }
+    let tickLots = fills.reduce(0) { $0 + Int64($1.tick) * $1.lots }
+    append(forceOrderHead, &writer)
+    writer.append(integer: milliseconds(time))
+    writer.append(#","o":{"s":""#)
+    writer.append(instrument.symbol)
+    writer.append(aggressor == .buyer ? #"","S":"BUY""# : #"","S":"SELL""#)
+    writer.append(#","o":"LIMIT","f":"IOC","q":""#)
+    quantity(lots, &writer)
+    writer.append(#"","p":""#)
+    price(last.tick, &writer)
+    writer.append(#"","ap":""#)
+    price(Int((tickLots + lots / 2) / lots), &writer)
+    writer.append(#"","X":"FILLED","l":""#)
+    quantity(last.lots, &writer)
+    writer.append(#"","z":""#)
+    quantity(lots, &writer)
+    writer.append(#"","T":"#)
+    writer.append(integer: milliseconds(time))
+    writer.append("}}}")
+  }
+
+  /// The answer to `GET /fapi/v1/depth?limit=1000`, best levels first.
+  func snapshot(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
+    writer.append(#"{"lastUpdateId":"#)
+    writer.append(integer: market.updateID)
+    writer.append(#","E":"#)
+    writer.append(integer: milliseconds(market.now))
+    writer.append(#","T":"#)
+    writer.append(integer: milliseconds(market.bookTime))
+    writer.append(#","bids":["#)
+    var first = true
+    market.forEachBest(FrameEncoder.snapshotLevelsMax, .bid) { level($0, $1, &first, &writer) }
+    writer.append(#"],"asks":["#)
+    first = true
+    market.forEachBest(FrameEncoder.snapshotLevelsMax, .ask) { level($0, $1, &first, &writer) }
+    writer.append("]}")
+  }
+
+  @inline(__always)
+  private func level(_ tick: Int, _ lots: Int64, _ first: inout Bool, _ writer: inout ByteWriter) {
+    writer.append(first ? #"[""# : #",[""#)
+    first = false
+    price(tick, &writer)
+    writer.append(#"",""#)
+    quantity(lots, &writer)
+    writer.append(#""]"#)
+  }
+
+  @inline(__always)
+  private func price(_ tick: Int, _ writer: inout ByteWriter) {
+    writer.append(decimal: Int64(tick) * instrument.tickUnits, scale: instrument.priceScale)
+  }
+
+  @inline(__always)
+  private func quantity(_ lots: Int64, _ writer: inout ByteWriter) {
+    writer.append(decimal: lots, scale: instrument.quantityScale)
+  }
+
+  private func value(_ tickLots: Int64, _ writer: inout ByteWriter) {
+    writer.append(
+      decimal: tickLots * instrument.tickUnits,
+      decimals: instrument.priceScale.decimals + instrument.quantityScale.decimals, trimmed: false)
+  }
+
+  @inline(__always)
+  private func append(_ bytes: [UInt8], _ writer: inout ByteWriter) {
+    bytes.withUnsafeBytes { writer.append(bytes: $0) }
+  }
+
+  @inline(__always)
+  private func milliseconds(_ time: Int64) -> Int64 { time / Nanoseconds.millisecond }
+}
