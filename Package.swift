@@ -41,7 +41,7 @@ let package = Package(
         "Configuration", "CZlib", "CZstd", "CSQLite", "CYAML", "CCrypto", "CSystem",
       ]),
     .executableTarget(
-      name: "weir", dependencies: ["Core", "CommandLineKit", "Configuration", "Services", "Store", "Tape"], swiftSettings: stage),
+      name: "weir", dependencies: ["Core", "CommandLineKit", "Configuration", "Services", "Store", "Tape", "Venue"], swiftSettings: stage),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),

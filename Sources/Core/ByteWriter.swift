@@ -56,6 +56,8 @@ public struct ByteWriter: ~Copyable {
     count &+= length
   }
 
+  // A literal is a StaticString unless this overload stands back: no String is made for it.
+  @_disfavoredOverload
   public mutating func append(_ text: String) {
     var copy = text
     copy.withUTF8 { append(bytes: UnsafeRawBufferPointer($0)) }
