@@ -15,7 +15,8 @@ struct ImportTests {
   }
 
   private static func depth(_ symbol: String, _ time: Int) -> String {
-    #"{"stream":"\#(symbol.lowercased())@depth@100ms","data":{"e":"depthUpdate","E":\#(time),"s":"\#(symbol)"}}"#
+    #"{"stream":"\#(symbol.lowercased())@depth@100ms","#
+      + #""data":{"e":"depthUpdate","E":\#(time),"s":"\#(symbol)"}}"#
   }
 
   private static let start: Int64 = 1_721_347_020_000
@@ -317,8 +318,10 @@ struct ImportTests {
     #expect(throws: ImportError.self) {
       try importRecordings(ImportOptions(output: folder.path + "/other", files: [folder.path]))
     }
-    #expect(throws: ImportError.self) {
+    #expect {
       try importRecordings(ImportOptions(output: file + "/tape", files: [file]))
+    } throws: { error in
+      if case .output = error as? ImportError { true } else { false }
     }
   }
 
