@@ -86,11 +86,18 @@ public struct TapeReader: ~Copyable {
   /// After nil: looks for new segments, so that ``nextBlock()`` goes on where it stopped.
   public mutating func refresh() throws(TapeError) {
     guard isAtEnd else { return }
+    isAtEnd = false
+    // A segment is sealed before its successor is created, so an open segment without a seal is still the
+    // last one, and a tape of many hours need not be listed at each wake-up.
+    if blocks.isOpen, let current, Files.exists("\(folder)/\(current.plain)"),
+      !Files.exists("\(folder)/\(current.seal)")
+    {
+      return
+    }
     // Listed before the open segment is read again: if a later one exists, the open one is complete.
     let listed = try SegmentFiles.list(folder)
     waiting = listed.filter { files in current.map { $0 < files.name } ?? true }
     if current == nil { skipSegments() }
-    isAtEnd = false
   }
 
   private mutating func closeSegment() {

@@ -154,7 +154,9 @@ struct SealBuilder: ~Copyable {
   private var hash = SHA256Stream()
 
   /// Counts a record; `symbolName` is what ``frameSymbol(stream:data:)`` gave for a frame.
-  mutating func add(sequence: Int64, receiveTime: Int64, kind: RecordKind, symbolName: UnsafeRawBufferPointer?) {
+  mutating func add(
+    sequence: Int64, receiveTime: Int64, kind: RecordKind, symbolName: UnsafeRawBufferPointer?
+  ) {
     if records == 0 {
       firstSequence = sequence
       firstReceiveTime = receiveTime
@@ -184,7 +186,9 @@ struct SealBuilder: ~Copyable {
 /// The part of a frame that names its symbol, in either case: the stream before its `@`, else the data's
 /// `s`, else its `o.s` (liquidations and order events). Streams over all symbols (`!forceOrder@arr`) have no
 /// symbol in their name.
-package func frameSymbol(stream: UnsafeRawBufferPointer?, data: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+package func frameSymbol(stream: UnsafeRawBufferPointer?, data: UnsafeRawBufferPointer)
+  -> UnsafeRawBufferPointer?
+{
   if let stream, stream.count > 0, stream[0] != 0x21 {
     return firstIndex(of: 0x40, in: stream, from: 0).map { slice(stream, 0, $0) }
   }

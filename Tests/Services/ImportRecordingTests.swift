@@ -27,8 +27,8 @@ struct ImportRecordingTests {
       report.snapshots == 2 && report.skippedLines == 0 && report.outOfOrder == 0 && !report.isTruncated)
     #expect(report.symbols.count == 2)
     try expectSameAsMerged(files, folder.tape)
-    let verification = try verifyTape(folder.tape)
-    #expect(verification.problems == [] && verification.segments.count == 2)
+    #expect(Files.exists(folder.tape + "/2024-07-18T23.ndjson.zst"))
+    #expect(Files.exists(folder.tape + "/2024-07-19T00.ndjson"))
   }
 
   @Test(.enabled(if: hasRecording("cryptofeed_usdm_20210722"), Comment(rawValue: absent)))

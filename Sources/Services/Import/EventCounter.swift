@@ -102,8 +102,9 @@ struct EventCounter {
       let name = String(decoding: names[start..<ends[index]], as: UTF8.self)
       let parts = name.split(separator: "@", omittingEmptySubsequences: false)
       let symbol = parts[0].isEmpty ? "unknown" : parts[0].uppercased()
-      let event = parts.count > 1 ? parts[1].prefix { $0 != "_" } : "other"
-      found[symbol, default: [:]][event.isEmpty ? "other" : String(event), default: 0] += counts[index]
+      let word = parts.count > 1 && !parts[1].isEmpty ? parts[1] : "other"
+      let event = word.hasPrefix("kline_") ? "kline" : String(word)
+      found[symbol, default: [:]][event, default: 0] += counts[index]
     }
     if others > 0 { found["unknown", default: [:]]["other", default: 0] += others }
     return found.sorted { $0.key < $1.key }.map { symbol, events in

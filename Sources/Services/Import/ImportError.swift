@@ -8,6 +8,8 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
   /// A file given as a symbol's snapshot.
   case badSnapshot(file: String, symbol: String, reason: String)
   case file(FileError)
+  /// The tape cannot be created.
+  case output(TapeError)
   /// Writing failed on the way; the tape holds a part of the recordings.
   case tape(TapeError)
 
@@ -20,6 +22,7 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
     case .badSnapshot(let file, let symbol, let reason):
       "cannot use \(file) as the snapshot of \(symbol): \(reason)"
     case .file(let error): error.description
+    case .output(let error): error.description
     case .tape(let error):
       "\(error); the import is incomplete: remove the tape and import again"
     }

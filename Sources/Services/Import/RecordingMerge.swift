@@ -25,8 +25,10 @@ struct RecordingMerge {
   }
 
   mutating func run() throws(ImportError) -> ImportReport {
+    let options = TapeWriter.Options(fsync: .interval(milliseconds: 5000))
+    var writer: TapeWriter
+    do { writer = try TapeWriter(folder: output, options: options) } catch { throw .output(error) }
     do throws(TapeError) {
-      var writer = try TapeWriter(folder: output, options: .init(fsync: .interval(milliseconds: 5000)))
       try merge(into: &writer)
       return report(try writer.finish())
     } catch {
