@@ -15,6 +15,6 @@ swift test --disable-xctest "$@" 2>&1 </dev/null | tee .build/test.log | awk '
   /^◇ Test run started/ { testing = 1 }
   !testing { if ($0 !~ /^\[[0-9]+\/[0-9]+\]|^Building for|^Build complete/) { print; fflush() } next }
   /^(◇|✔ Test )/ { shown = /^✔ Test run with/ }
-  /^(✔ Suite|✘|➜|━)/ { shown = 1 }
+  /^(✔ Suite|✘|➜|━)|^(error|warning):|Fatal error|[Cc]rashed|^\*\*\*/ { shown = 1 }
   shown { print; fflush() }
 '
