@@ -42,6 +42,7 @@ let package = Package(
     .executableTarget(
       name: "weir", dependencies: ["Core", "CommandLineKit", "Services"], swiftSettings: stage),
     tests("Core", ["Core"]),
+    tests("Store", ["Core", "Strategy", "Store"]),
   ],
   swiftLanguageModes: [.v6]
 )
