@@ -53,6 +53,7 @@ let package = Package(
     tests("Services", ["Core", "Tape", "Services", "CZlib"]),
     tests("Scripts", ["Core"]),
     tests("Venue", ["Venue", "Core"]),
+    tests("Store", ["Core", "Strategy", "Store"]),
   ],
   swiftLanguageModes: [.v6]
 )

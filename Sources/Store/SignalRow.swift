@@ -1,0 +1,440 @@
+import Core
+import Strategy
+
+/// The one mapping from a ``Signal`` to the values of its columns.
+///
+/// Two sinks that each format a row on their own drift apart: one rounds, the other prints sixteen digits, a
+/// third column is renamed in one of them. Here a row is rendered once, as its canonical JSON line, and every
+/// column leaves a ``Cell`` that says where its text lies and which exact decimal it stands for. The JSONL
+/// sink copies the line, the SQLite sink binds the cells, the run's hash covers the line; none of them sees
+/// the ``Signal``. Equal values are then a property of the construction and not of a test.
+///
+/// All text is written through one cursor into room that is known to suffice, so that a row allocates nothing
+/// and checks no bound per value. Names and other fixed texts are kept in 32-byte slots, copied 24 bytes at a
+/// time whatever their length.
+public struct SignalRow: ~Copyable {
+  enum CellKind: UInt8 {
+    case null, integer, boolean, decimal, text
+  }
+
+  /// Where a column's text lies, and the number it stands for.
+  struct Cell {
+    var kind: CellKind
+    /// `.decimal`: the value is `units / 10^decimals`.
+    var decimals: UInt8
+    /// From ``SignalRow/base``; text is without its quotes and not escaped.
+    var offset: Int32
+    var length: Int32
+    /// `.integer`, `.boolean`: the value. `.decimal`: see `decimals`; `Int64.max` when it does not fit.
+    var units: Int64
+  }
+
+  /// A foreign text, as it is and as a JSON string's content.
+  struct ForeignText {
+    var raw: UnsafeMutableRawBufferPointer
+    var escaped: UnsafeMutableRawBufferPointer
+    var isPlain: Bool
+
+    init(_ text: String) {
+      var writer = ByteWriter(capacity: 64)
+      writer.append(text)
+      raw = ForeignText.copy(writer.bytes)
+      writer.removeAll()
+      writer.append(jsonString: text)
+      escaped = ForeignText.copy(UnsafeRawBufferPointer(rebasing: writer.bytes.dropFirst().dropLast()))
+      isPlain = raw.count == escaped.count
+    }
+
+    static func copy(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer {
+      let result = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
+      result.copyMemory(from: bytes)
+      return UnsafeMutableRawBufferPointer(rebasing: result[..<bytes.count])
+    }
+
+    func deallocate() {
+      raw.deallocate()
+      escaped.deallocate()
+    }
+  }
+
+  static let columnCount = Signal.columns.count
+  /// Everything in a row that is not foreign text: names and punctuation 424, 11 decimals of at most 42,
+  /// integers, names of kinds, reasons and flags, and the slack of the 24-byte copies.
+  private static let fixedBytesMax = 2048
+  private static let slotStride = 32
+  private static let slotTextMax = 24
+
+  public private(set) var symbol = SymbolID.none
+  public private(set) var receiveTime = UnixNanos(0)
+  public private(set) var trigger = Signal.Trigger.grid
+  public private(set) var symbols = SymbolTable()
+
+  var base: UnsafeMutablePointer<UInt8>
+  var capacity: Int
+  private var lineLength = 0
+  let cells: UnsafeMutablePointer<Cell>
+  private var names: [ForeignText] = []
+  private var nameBytesMax = 0
+  private let mode: ForeignText
+  private let configVersion: ForeignText
+  private let slots: UnsafeMutablePointer<UInt8>
+  private var flags = QualityFlags()
+  private var flagsText = ByteWriter(capacity: 128)
+
+  public init(_ context: SignalContext) {
+    precondition(SignalColumn.allCases.count == SignalRow.columnCount, "one case for every column")
+    mode = ForeignText(context.mode)
+    configVersion = ForeignText(context.configVersion)
+    cells = .allocate(capacity: SignalRow.columnCount)
+    cells.initialize(
+      repeating: Cell(kind: .null, decimals: 0, offset: 0, length: 0, units: 0), count: SignalRow.columnCount)
+    slots = .allocate(capacity: SignalRow.slotStride * Slot.count)
+    slots.initialize(repeating: 0, count: SignalRow.slotStride * Slot.count)
+    capacity = 0
+    base = .allocate(capacity: 1)
+    fillSlots()
+    register(context.symbols)
+  }
+
+  deinit {
+    for name in names { name.deallocate() }
+    mode.deallocate()
+    configVersion.deallocate()
+    base.deallocate()
+    cells.deallocate()
+    slots.deallocate()
+  }
+
+  /// The canonical JSON object of the last encoded signal with its newline, valid until the next.
+  public var line: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: lineLength) }
+
+  /// Takes over the names that a growing table gained; ids never change their meaning.
+  ///
+  /// - Complexity: O(new names)
+  public mutating func register(_ table: SymbolTable) {
+    precondition(table.count >= names.count, "a symbol table only grows")
+    for index in names.count..<table.count {
+      let name = ForeignText(table[SymbolID(index)])
+      names.append(name)
+      nameBytesMax = max(nameBytesMax, name.escaped.count + name.raw.count)
+    }
+    symbols = table
+    let context = mode.escaped.count + mode.raw.count + configVersion.escaped.count + configVersion.raw.count
+    let wanted = SignalRow.fixedBytesMax + 2 * nameBytesMax + context
+    if wanted > capacity {
+      base.deallocate()
+      base = .allocate(capacity: wanted)
+      capacity = wanted
+      lineLength = 0
+    }
+  }
+
+  // MARK: Fixed texts
+
+  /// Slot numbers: a prefix such as `,"z_ofi":` for every column, then the quoted names of the enumerations.
+  private enum Slot {
+    static let kind = SignalRow.columnCount
+    static let regime = kind + Signal.Kind.allCases.count
+    static let guardReason = regime + 3
+    static let count = guardReason + Signal.GuardReason.allCases.count
+  }
+
+  private mutating func fillSlots() {
+    for column in SignalColumn.allCases {
+      setSlot(column.rawValue, column.rawValue == 0 ? "{\"" : ",\"", column.name, "\":")
+    }
+    for kind in Signal.Kind.allCases { setSlot(Slot.kind + Int(kind.rawValue), "\"", kind.name, "\"") }
+    for regime in [Signal.Regime.normal, .active, .quiet] {
+      setSlot(Slot.regime + Int(regime.rawValue), "\"", regime.name, "\"")
+    }
+    for reason in Signal.GuardReason.allCases {
+      setSlot(Slot.guardReason + Int(reason.rawValue), "\"", reason.name, "\"")
+    }
+  }
+
+  private func setSlot(_ slot: Int, _ before: StaticString, _ name: StaticString, _ after: StaticString) {
+    var writer = ByteWriter(capacity: 64)
+    writer.append(before)
+    writer.append(name)
+    writer.append(after)
+    precondition(writer.count <= SignalRow.slotTextMax, "a column or enumeration name is too long for its slot")
+    let start = UnsafeMutableRawPointer(slots + slot * SignalRow.slotStride)
+    start.copyMemory(from: writer.bytes.baseAddress!, byteCount: writer.count)
+    slots[slot * SignalRow.slotStride + SignalRow.slotStride - 1] = UInt8(writer.count)
+  }
+
+  @inline(__always)
+  private func put(slot: Int, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+    let start = slots + slot &* SignalRow.slotStride
+    UnsafeMutableRawPointer(cursor).copyMemory(from: start, byteCount: SignalRow.slotTextMax)
+    cursor += Int(start[SignalRow.slotStride - 1])
+  }
+
+  // MARK: Encoding
+
+  /// Renders a signal into ``line`` and the cells.
+  ///
+  /// - Precondition: the signal's symbol was registered.
+  /// - Complexity: O(length of the line), without allocation
+  public mutating func encode(_ signal: Signal) {
+    precondition(signal.symbol.index >= 0 && signal.symbol.index < names.count, "register the symbol first")
+    symbol = signal.symbol
+    receiveTime = signal.receiveTime
+    trigger = signal.trigger
+    let name = names[signal.symbol.index]
+    var cursor = base
+
+    put(slot: SignalColumn.signalID.rawValue, &cursor)
+    cursor[0] = 0x22
+    let idStart = cursor + 1
+    cursor = idStart
+    putBytes(name.escaped, &cursor)
+    let idTail = cursor
+    cursor[0] = 0x2D
+    cursor += 1
+    let digits = cursor
+    putInteger(signal.receiveTime.rawValue, &cursor)
+    let digitCount = cursor - digits
+    cursor[0] = 0x2D
+    cursor[1] = signal.trigger == .grid ? 0x67 : 0x73
+    cursor += 2
+    let idEnd = cursor
+    cursor[0] = 0x22
+    cursor += 1
+    setText(.signalID, idStart, idEnd)
+
+    // From one millisecond after 1970 on, the milliseconds are the nanoseconds' digits without the last six.
+    if signal.receiveTime.rawValue >= 1_000_000 {
+      integer(.tsMs, signal.receiveTime.milliseconds, digits, digitCount - 6, &cursor)
+    } else {
+      integer(.tsMs, signal.receiveTime.milliseconds, &cursor)
+    }
+    integer(.recvNs, signal.receiveTime.rawValue, digits, digitCount, &cursor)
+    put(slot: SignalColumn.symbol.rawValue, &cursor)
+    quoted(.symbol, name, &cursor)
+    micros(.score, signal.score, &cursor)
+    micros(.zOFI, signal.zOFI, &cursor)
+    micros(.zCVD, signal.zCVD, &cursor)
+    micros(.ofi, signal.ofi, &cursor)
+    decimal(.cvd, signal.cvd, signal.quantityScale.decimals, &cursor)
+    micros(.consistency, signal.consistency, &cursor)
+    micros(.dispersion, signal.dispersion, &cursor)
+    price(signal.doubledMid, signal.priceScale.decimals, &cursor)
+    micros(.spreadBps, signal.spreadBps, &cursor)
+    micros(.lagMs, signal.lagMs, &cursor)
+    micros(.stalenessMs, signal.stalenessMs, &cursor)
+    fixed(.regime, Slot.regime + Int(signal.regime.rawValue), &cursor)
+    put(slot: SignalColumn.mode.rawValue, &cursor)
+    quoted(.mode, mode, &cursor)
+    null(.scenario, &cursor)
+    null(.divType, &cursor)
+    fixed(.signalType, Slot.kind + Int(signal.kind.rawValue), &cursor)
+    boolean(.confirm, signal.confirmed, &cursor)
+    boolean(.gating, signal.guardReason != .none, &cursor)
+    if signal.guardReason == .none {
+      null(.guardReason, &cursor)
+    } else {
+      fixed(.guardReason, Slot.guardReason + Int(signal.guardReason.rawValue), &cursor)
+    }
+    qualityFlags(signal.qualityFlags, &cursor)
+    boolean(.shadow, false, &cursor)
+    put(slot: SignalColumn.configVersion.rawValue, &cursor)
+    quoted(.configVersion, configVersion, &cursor)
+    put(slot: SignalColumn.traceID.rawValue, &cursor)
+    hexadecimal(UInt64(bitPattern: signal.tapeSequence), &cursor)
+    cursor[0] = 0x7D
+    cursor[1] = 0x0A
+    cursor += 2
+    lineLength = cursor - base
+
+    // The line holds foreign text escaped; where that differs, the cells point at plain copies behind it.
+    if !name.isPlain {
+      let start = cursor
+      putBytes(name.raw, &cursor)
+      setText(.symbol, start, cursor)
+      cursor.update(from: idTail, count: idEnd - idTail)
+      cursor += idEnd - idTail
+      setText(.signalID, start, cursor)
+    }
+    if !mode.isPlain { appendPlain(.mode, mode, &cursor) }
+    if !configVersion.isPlain { appendPlain(.configVersion, configVersion, &cursor) }
+    assert(cursor - base + SignalRow.slotTextMax <= capacity, "a row fits the room computed for it")
+  }
+
+  @inline(__always)
+  private func setText(
+    _ column: SignalColumn, _ start: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>
+  ) {
+    cells[column.rawValue] = Cell(
+      kind: .text, decimals: 0, offset: Int32(truncatingIfNeeded: start - base),
+      length: Int32(truncatingIfNeeded: end - start), units: 0)
+  }
+
+  private func appendPlain(
+    _ column: SignalColumn, _ text: ForeignText, _ cursor: inout UnsafeMutablePointer<UInt8>
+  ) {
+    let start = cursor
+    putBytes(text.raw, &cursor)
+    setText(column, start, cursor)
+  }
+
+  @inline(__always)
+  private func quoted(
+    _ column: SignalColumn, _ text: ForeignText, _ cursor: inout UnsafeMutablePointer<UInt8>
+  ) {
+    cursor[0] = 0x22
+    let start = cursor + 1
+    cursor = start
+    putBytes(text.escaped, &cursor)
+    setText(column, start, cursor)
+    cursor[0] = 0x22
+    cursor += 1
+  }
+
+  @inline(__always)
+  private func fixed(_ column: SignalColumn, _ slot: Int, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+    put(slot: column.rawValue, &cursor)
+    let start = cursor + 1
+    put(slot: slot, &cursor)
+    setText(column, start, cursor - 1)
+  }
+
+  @inline(__always)
+  private func null(_ column: SignalColumn, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+    put(slot: column.rawValue, &cursor)
+    putBytes("null", &cursor)
+    cells[column.rawValue].kind = .null
+  }
+
+  @inline(__always)
+  private func boolean(
+    _ column: SignalColumn, _ value: Bool, _ cursor: inout UnsafeMutablePointer<UInt8>
+  ) {
+    put(slot: column.rawValue, &cursor)
+    if value { putBytes("true", &cursor) } else { putBytes("false", &cursor) }
+    cells[column.rawValue].kind = .boolean
+    cells[column.rawValue].units = value ? 1 : 0
+  }
+
+  @inline(__always)
+  private func integer(
+    _ column: SignalColumn, _ value: Int64, _ cursor: inout UnsafeMutablePointer<UInt8>
+  ) {
+    put(slot: column.rawValue, &cursor)
+    putInteger(value, &cursor)
+    cells[column.rawValue].kind = .integer
+    cells[column.rawValue].units = value
+  }
+
+  /// A whole number whose digits were made before.
+  @inline(__always)
+  private func integer(
+    _ column: SignalColumn, _ value: Int64, _ digits: UnsafeMutablePointer<UInt8>, _ digitCount: Int,
+    _ cursor: inout UnsafeMutablePointer<UInt8>
+  ) {
+    put(slot: column.rawValue, &cursor)
+    // At most 20 digits, and what follows them is overwritten.
+    UnsafeMutableRawPointer(cursor).copyMemory(from: digits, byteCount: SignalRow.slotTextMax)
+    cursor += digitCount
+    cells[column.rawValue].kind = .integer
+    cells[column.rawValue].units = value
+  }
+
+  @inline(__always)
+  private func setDecimal(
+    _ column: SignalColumn, _ units: Int64, _ decimals: Int, _ start: UnsafeMutablePointer<UInt8>,
+    _ end: UnsafeMutablePointer<UInt8>
+  ) {
+    cells[column.rawValue] = Cell(
+      kind: .decimal, decimals: UInt8(truncatingIfNeeded: decimals),
+      offset: Int32(truncatingIfNeeded: start - base), length: Int32(truncatingIfNeeded: end - start),
+      units: units)
+  }
+
+  @inline(__always)
+  private func micros(_ column: SignalColumn, _ value: Micros, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+    if value.isAbsent { return null(column, &cursor) }
+    put(slot: column.rawValue, &cursor)
+    let start = cursor
+    putMicros(value.rawValue, &cursor)
+    setDecimal(column, value.rawValue, 6, start, cursor)
+  }
+
+  @inline(__always)
+  private func decimal(
+    _ column: SignalColumn, _ units: Int64, _ decimals: Int, _ cursor: inout UnsafeMutablePointer<UInt8>
+  ) {
+    put(slot: column.rawValue, &cursor)
+    let start = cursor
+    putDecimal(units, decimals, trimmed: true, &cursor)
+    setDecimal(column, units, decimals, start, cursor)
+  }
+
+  /// Half of `doubled`: an odd count of half units gains one decimal, the digit 5.
+  @inline(__always)
+  private func price(_ doubled: Int64?, _ decimals: Int, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+    guard let doubled else { return null(.price, &cursor) }
+    if doubled & 1 == 0 { return decimal(.price, doubled / 2, decimals, &cursor) }
+    put(slot: SignalColumn.price.rawValue, &cursor)
+    let start = cursor
+    if doubled == -1 {
+      cursor[0] = 0x2D
+      cursor += 1
+    }
+    putDecimal(doubled / 2, decimals, trimmed: false, &cursor)
+    if decimals == 0 {
+      cursor[0] = 0x2E
+      cursor += 1
+    }
+    cursor[0] = 0x35
+    cursor += 1
+    let (units, overflow) = doubled.multipliedReportingOverflow(by: 5)
+    setDecimal(.price, overflow ? .max : units, decimals + 1, start, cursor)
+  }
+
+  @inline(__always)
+  private mutating func qualityFlags(_ set: QualityFlags, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+    if set != flags {
+      flagsText.removeAll()
+      set.append(to: &flagsText)
+      flags = set
+    }
+    put(slot: SignalColumn.qualityFlags.rawValue, &cursor)
+    cursor[0] = 0x22
+    let start = cursor + 1
+    cursor = start
+    if flagsText.count > 0 {
+      UnsafeMutableRawPointer(cursor).copyMemory(from: flagsText.bytes.baseAddress!, byteCount: flagsText.count)
+      cursor += flagsText.count
+    }
+    setText(.qualityFlags, start, cursor)
+    cursor[0] = 0x22
+    cursor += 1
+  }
+
+  @inline(__always)
+  private func hexadecimal(_ value: UInt64, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+    cursor[0] = 0x22
+    let start = cursor + 1
+    for digit in 0..<16 {
+      start[digit] = hexDigit(UInt8(truncatingIfNeeded: value >> UInt64(60 &- 4 &* digit)) & 15)
+    }
+    cursor = start + 16
+    setText(.traceID, start, cursor)
+    cursor[0] = 0x22
+    cursor += 1
+  }
+
+  // MARK: Reading the cells
+
+  func text(_ cell: Cell) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: base + Int(cell.offset), count: Int(cell.length))
+  }
+
+  /// The double nearest to a decimal cell's text.
+  @inline(__always)
+  func double(_ cell: Cell) -> Double {
+    if let exact = nearestDouble(units: cell.units, decimals: Int(cell.decimals)) { return exact }
+    return nearestDouble(text: text(cell))!
+  }
+}
