@@ -41,7 +41,10 @@ let package = Package(
         "Configuration", "CZlib", "CZstd", "CSQLite", "CYAML", "CCrypto", "CSystem",
       ]),
     .executableTarget(
-      name: "weir", dependencies: ["Core", "CommandLineKit", "Configuration", "Services", "Store", "Tape", "Venue"], swiftSettings: stage),
+      name: "weir",
+      dependencies: [
+        "Core", "CommandLineKit", "Configuration", "Report", "Services", "Store", "Tape", "Venue",
+      ], swiftSettings: stage),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),
@@ -50,7 +53,7 @@ let package = Package(
     tests("Tape", ["Core", "Tape"]),
     tests("Configuration", ["Core", "Configuration"]),
     tests("CommandLineKit", ["Core", "CommandLineKit"]),
-    tests("Services", ["Core", "Tape", "Services", "CZlib"]),
+    tests("Services", ["Core", "Tape", "Store", "Strategy", "Venue", "Services", "CZlib"]),
     tests("Scripts", ["Core"]),
     tests("Venue", ["Venue", "Core"]),
     tests("Store", ["Core", "Strategy", "Store"]),

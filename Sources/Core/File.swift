@@ -154,6 +154,9 @@ public enum Files {
       let file = try File(temporary, .write)
       try file.write(bytes)
       try file.sync()
+    } catch {
+      unlink(temporary)
+      throw error
     }
     try rename(temporary, path)
   }

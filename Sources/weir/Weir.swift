@@ -7,7 +7,7 @@ struct Weir {
       name: "weir", summary: "order flow of Binance perpetuals: tape, signals, reports", version: "0.1.0",
       commands: [
         ReplayCommand.command, ImportCommand.command, VenueCommand.command, TapeCommand.command,
-        ConfigCommand.command,
+        ConfigCommand.command, DoctorCommand.command,
       ]
     ).main()
   }

@@ -11,7 +11,6 @@ public struct ReplayResult: Sendable {
   public struct Symbol: Sendable {
     public var name: String
     public var counts: SymbolCounts
-    public var levelUpdates: Int64
     public var gaps: Int
     public var resyncs: Int
     public var reorders: Int
@@ -56,26 +55,7 @@ public struct ReplayResult: Sendable {
     self.signalsSHA256 = signalsSHA256
     self.tape = tape
     self.options = options
-    symbols = []
-    for state in pipeline.states {
-      let instrument = pipeline.decoder.instruments[state.pointee.symbol]
-      let scale = instrument?.quantityScale ?? DecimalScale(0)
-      symbols.append(
-        Symbol(
-          name: pipeline.symbols[state.pointee.symbol], counts: state.pointee.counts,
-          levelUpdates: state.pointee.counts.levelUpdates, gaps: state.pointee.book.holes,
-          resyncs: state.pointee.book.resyncs, reorders: state.pointee.book.reorders,
-          duplicates: state.pointee.book.duplicates + Int(state.pointee.counts.tickersRepeated),
-          crossed: state.pointee.book.crossed, snapshots: state.pointee.book.snapshots,
-          snapshotsTooOld: state.pointee.book.snapshotsTooOld, tradesMissing: state.pointee.trades.missing,
-          tradeDuplicates: state.pointee.trades.duplicates,
-          bookIsSynchronized: state.pointee.book.isSynchronized,
-          lastUpdateID: state.pointee.book.sync.lastUpdateID,
-          ofiLevelOne: .decimal(state.pointee.flow.tickerImbalance, scale),
-          ofiBookLevelOne: .decimal(state.pointee.flow.bookImbalance, scale),
-          cvd: .decimal(state.pointee.flow.cvd.total, scale),
-          r2: state.pointee.flow.impact.squaredCorrelation))
-    }
+    symbols = pipeline.symbolResults()
   }
 
   public var framesPerCPUSecond: Double { cpuSeconds > 0 ? Double(totals.frames) / cpuSeconds : 0 }
@@ -131,7 +111,7 @@ public struct ReplayResult: Sendable {
     return .object([
       "frames": .integer(counts.frames),
       "depth_events": .integer(counts.depthEvents),
-      "level_updates": .integer(symbol.levelUpdates),
+      "level_updates": .integer(counts.levelUpdates),
       "book_ticker_events": .integer(counts.bookTickerEvents),
       "trades": .integer(counts.trades),
       "trades_excluded": .integer(counts.tradesExcluded),
@@ -160,12 +140,30 @@ public struct ReplayResult: Sendable {
   }
 
   /// Writes `summary.json` and the daily reports.
-  func write(report: borrowing ReportAccumulator, to folder: String) throws {
+  func write(report: ReportAccumulator, to folder: String) throws {
     try Files.writeAtomically(folder + "/summary.json", json.text(pretty: true) + "\n")
   }
 }
 
 extension SignalPipeline {
+  /// What has been found of each symbol so far, in order of first appearance.
+  func symbolResults() -> [ReplayResult.Symbol] {
+    states.map { state in
+      let scale = decoder.instruments[state.pointee.symbol]?.quantityScale ?? DecimalScale(0)
+      return ReplayResult.Symbol(
+        name: symbols[state.pointee.symbol], counts: state.pointee.counts, gaps: state.pointee.book.holes,
+        resyncs: state.pointee.book.resyncs, reorders: state.pointee.book.reorders,
+        duplicates: state.pointee.book.duplicates + Int(state.pointee.counts.tickersRepeated),
+        crossed: state.pointee.book.crossed, snapshots: state.pointee.book.snapshots,
+        snapshotsTooOld: state.pointee.book.snapshotsTooOld, tradesMissing: state.pointee.trades.missing,
+        tradeDuplicates: state.pointee.trades.duplicates, bookIsSynchronized: state.pointee.book.isSynchronized,
+        lastUpdateID: state.pointee.book.sync.lastUpdateID,
+        ofiLevelOne: .decimal(state.pointee.flow.tickerImbalance, scale),
+        ofiBookLevelOne: .decimal(state.pointee.flow.bookImbalance, scale),
+        cvd: .decimal(state.pointee.flow.cvd.total, scale), r2: state.pointee.flow.impact.squaredCorrelation)
+    }
+  }
+
   /// `{SYM:{bids:[[p,q]…],asks:…}}`: all levels, best first, decimals as on the wire.
   public func finalBooks() -> JSONValue {
     .object(
