@@ -1,6 +1,7 @@
 import Core
 import Store
 import Strategy
+import Tape
 import Testing
 
 @testable import Services
@@ -81,7 +82,9 @@ struct ReplayTests {
     try makeMarket(folder + "/tape", minutes: 1)
     _ = try replay(folder + "/tape", folder + "/run")
     #expect(throws: ReplayError.outputInUse(folder + "/run")) { try replay(folder + "/tape", folder + "/run") }
-    #expect(throws: ReplayError.emptyTape(folder + "/none")) { try replay(folder + "/none", folder + "/other") }
+    try Files.makeFolder(folder + "/empty")
+    #expect(throws: ReplayError.emptyTape(folder + "/empty")) { try replay(folder + "/empty", folder + "/other") }
+    #expect(throws: TapeError.self) { try replay(folder + "/none", folder + "/other") }
   }
 }
 

@@ -26,6 +26,8 @@ struct SynchronizedBook: ~Copyable {
   /// Events since a hole that closed by itself, also applied. The snapshot that was asked for at the hole may
   /// still come; the official procedure adopts it, and so does this book, on top of these events.
   private var shadow = DepthBuffer()
+  /// That snapshot, while it is ahead of the events: the next one decides.
+  private var early = DepthBuffer()
   private var isShadowing = false
   /// A snapshot that has not come after so many events will not come.
   private static let shadowEventsMax = 256
@@ -73,6 +75,7 @@ struct SynchronizedBook: ~Copyable {
       apply(frame)
       guard isShadowing else { return finishRestoring() }
       shadow.append(frame)
+      adoptEarly()
       if shadow.entries.count > SynchronizedBook.shadowEventsMax { endShadow() }
       return book.isCrossed || book.isOverflowing ? contradiction() : .advanced
     case .buffer:
@@ -115,7 +118,11 @@ struct SynchronizedBook: ~Copyable {
     snapshots += 1
     switch sync.step(snapshot: id, oldestRelevant: buffer.oldestRelevant(to: id)) {
     case .ignore:
-      if isShadowing { adopt(frame, id) }
+      if isShadowing {
+        early.removeAll()
+        early.append(frame)
+        adoptEarly()
+      }
       return .unchanged
     case .tooOld:
       snapshotsTooOld += 1
@@ -129,14 +136,17 @@ struct SynchronizedBook: ~Copyable {
     }
   }
 
-  /// Replaces a book that healed by itself by the snapshot asked for at the hole, with the events since. The
-  /// touch is the same; what changes are far levels that the snapshot no longer names.
-  private mutating func adopt(_ frame: borrowing DecodedFrame, _ id: Int64) {
-    guard let oldest = shadow.oldestRelevant(to: id), BookSync.bridges(oldest, snapshot: id) else { return }
+  /// Replaces a book that healed by itself by the snapshot asked for at the hole, with the events since, once
+  /// an event bridges it. The touch is the same; what changes are far levels that the snapshot no longer names.
+  private mutating func adoptEarly() {
+    guard let id = early.entries.last?.ids.final, let oldest = shadow.oldestRelevant(to: id) else { return }
+    guard BookSync.bridges(oldest, snapshot: id) else { return early.removeAll() }
     sync = BookSync()
     _ = sync.step(snapshot: id, oldestRelevant: oldest)
-    book.load(
-      prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
+    early.drain { entry, prices, quantities in
+      book.load(prices: prices, quantities: quantities, bidCount: entry.bidCount, askCount: entry.askCount)
+      return true
+    }
     swap(&buffer, &shadow)
     endShadow()
     drain()
@@ -144,6 +154,7 @@ struct SynchronizedBook: ~Copyable {
 
   private mutating func endShadow() {
     shadow.removeAll()
+    early.removeAll()
     isShadowing = false
   }
 
