@@ -49,12 +49,10 @@ extension FrameDecoder {
     isUnwrapped: Bool = false, learnAt: Int = -1, learnEnd: Int = -1
   ) -> Outcome {
     genericFrames += 1
-    var cursor = JSONCursor(base: base, offset: start, end: end)
     spans.reset()
     var stream = streamName
     do throws(DecodeError) {
-      let data = isUnwrapped ? (start, end) : try locateData(&cursor, &stream)
-      try locateFields(data.0, data.1, base)
+      try locateFields(base, start, end, &stream, isUnwrapped: isUnwrapped)
       let learnable = try interpret(base, stream)
       if !check() { throw .invalidValue }
       if learnable, learnAt >= 0 { learn(base, learnAt, learnEnd) }
@@ -64,59 +62,45 @@ extension FrameDecoder {
     }
   }
 
-  /// Unwraps `{"stream":…,"data":{…}}`; a raw frame is its own data.
-  private func locateData(
-    _ cursor: inout JSONCursor, _ stream: inout UnsafeRawBufferPointer?
-  ) throws(DecodeError) -> (Int, Int) {
-    var probe = cursor
-    guard probe.consume(0x7B) else { throw .malformed }
-    let start = probe.offset - 1
-    var data: (Int, Int)?
-    if !probe.consume(0x7D) {
-      while true {
-        guard let key = probe.key() else { throw .malformed }
-        if key.equals("stream"), probe.peek() == 0x22 {
-          stream = probe.rawString()
-        } else if key.equals("data"), probe.peek() == 0x7B {
-          let from = probe.offset
-          guard probe.skipValue() else { throw .malformed }
-          data = (from, probe.offset)
-        } else if !probe.skipValue() {
-          throw .malformed
-        }
-        guard let more = probe.continues(until: 0x7D) else { throw .malformed }
-        if !more { break }
-      }
-    }
-    let end = probe.offset
-    guard probe.isAtEnd() else { throw .malformed }
-    return data ?? (start, end)
-  }
-
-  /// Notes where each known key's value lies, and that the text is JSON.
+  /// Unwraps `{"stream":…,"data":{…}}` and notes where each known key's value lies; a raw frame is its own
+  /// data. Every byte is looked at once, and must be JSON.
   private mutating func locateFields(
-    _ start: Int, _ end: Int, _ base: UnsafeRawPointer
+    _ base: UnsafeRawPointer, _ start: Int, _ end: Int, _ stream: inout UnsafeRawBufferPointer?,
+    isUnwrapped: Bool
   ) throws(DecodeError) {
     var cursor = JSONCursor(base: base, offset: start, end: end)
+    try walk(&cursor, &stream, mayUnwrap: !isUnwrapped)
+    guard cursor.isAtEnd() else { throw .malformed }
+  }
+
+  private mutating func walk(
+    _ cursor: inout JSONCursor, _ stream: inout UnsafeRawBufferPointer?, mayUnwrap: Bool
+  ) throws(DecodeError) {
     guard cursor.consume(0x7B) else { throw .malformed }
     if cursor.consume(0x7D) { return }
     while true {
       guard let key = cursor.key() else { throw .malformed }
-      _ = cursor.peek()
+      let next = cursor.peek()
       let from = cursor.offset
-      guard cursor.skipValue() else { throw .malformed }
-      let span = FrameSpans.Span(start: Int32(truncatingIfNeeded: from), end: Int32(truncatingIfNeeded: cursor.offset))
-      if key.count == 1, key[0] < 128 {
-        spans.letters[Int(key[0])] = span
-      } else if key.equals("pu") {
-        spans.previousFinalUpdateID = span
-      } else if key.equals("nq") {
-        spans.quantityWithoutRPI = span
+      if mayUnwrap, next == 0x7B, key.equals("data") {
+        try walk(&cursor, &stream, mayUnwrap: false)
+      } else {
+        guard cursor.skipValue() else { throw .malformed }
+        let span = FrameSpans.Span(
+          start: Int32(truncatingIfNeeded: from), end: Int32(truncatingIfNeeded: cursor.offset))
+        if key.count == 1 {
+          if key[0] < 128 { spans.letters[Int(key[0])] = span }
+        } else if key.equals("pu") {
+          spans.previousFinalUpdateID = span
+        } else if key.equals("nq") {
+          spans.quantityWithoutRPI = span
+        } else if mayUnwrap, next == 0x22, key.equals("stream") {
+          stream = UnsafeRawBufferPointer(start: cursor.base + from + 1, count: cursor.offset - from - 2)
+        }
       }
       guard let more = cursor.continues(until: 0x7D) else { throw .malformed }
-      if !more { break }
+      if !more { return }
     }
-    guard cursor.isAtEnd() else { throw .malformed }
   }
 
   private func text(_ span: FrameSpans.Span, _ base: UnsafeRawPointer) -> UnsafeRawBufferPointer {
@@ -353,15 +337,47 @@ extension FrameDecoder {
     _ cursor: inout JSONCursor, at first: Int, _ instrument: Instrument
   ) throws(DecodeError) -> Int {
     var index = first
-    let prices = frame.prices
-    let quantities = frame.quantities
-    try walkLevels(&cursor) { (p, q) throws(DecodeError) in
+    let price = DecimalShape(instrument.priceScale)
+    let quantity = DecimalShape(instrument.quantityScale)
+    guard cursor.consume(0x5B) else { throw .wrongType }
+    if cursor.consume(0x5D) { return 0 }
+    while true {
       guard index < DecodedFrame.levelsMax else { throw .tooManyLevels }
-      prices[index] = try exact(p, instrument.priceScale)
-      quantities[index] = try exact(q, instrument.quantityScale)
+      guard cursor.consume(0x5B) else { throw .wrongType }
+      frame.prices[index] = try readDecimal(&cursor, price)
+      guard cursor.consume(0x2C) else { throw .wrongType }
+      frame.quantities[index] = try readDecimal(&cursor, quantity)
       index += 1
+      while true {
+        guard let more = cursor.continues(until: 0x5D) else { throw .malformed }
+        if !more { break }
+        guard cursor.skipValue() else { throw .malformed }
+      }
+      guard let more = cursor.continues(until: 0x5D) else { throw .malformed }
+      if !more { return index - first }
     }
-    return index - first
+  }
+
+  /// A quoted or bare decimal; in words where it has the usual form.
+  @inline(__always)
+  private func readDecimal(_ cursor: inout JSONCursor, _ shape: DecimalShape) throws(DecodeError) -> Int64 {
+    if shape.isFast, cursor.peek() == 0x22 {
+      let start = cursor.offset &+ 1
+      let marks = quoteMarks(load64(cursor.base, start))
+      let length =
+        marks != 0
+        ? marks.trailingZeroBitCount >> 3
+        : 8 &+ quoteMarks(load64(cursor.base, start &+ 8)).trailingZeroBitCount >> 3
+      if length >= 1, length < 16 {
+        let number = shape.convert(cursor.base, start, length)
+        if number.end >= 0 {
+          cursor.move(to: number.end &+ 1)
+          return number.value
+        }
+      }
+    }
+    guard let text = cursor.decimalText() else { throw .wrongType }
+    return try exact(text, shape.scale)
   }
 
   /// Calls `body` with each level's two decimal texts; further elements of a level are ignored.

@@ -5,7 +5,9 @@
 /// know. Every method returns `false` (or `nil`) at the first byte that is not JSON; `offset` then names it.
 public struct JSONCursor {
   public let base: UnsafeRawPointer
-  public private(set) var offset: Int
+  @usableFromInline var position: Int
+  /// Offset of the next byte.
+  @inlinable public var offset: Int { position }
   public let end: Int
 
   /// Nesting deeper than this is refused rather than recursed into.
@@ -13,36 +15,40 @@ public struct JSONCursor {
 
   public init(_ bytes: UnsafeRawBufferPointer) {
     base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 8)!
-    offset = 0
+    position = 0
     end = bytes.count
   }
 
   public init(base: UnsafeRawPointer, offset: Int, end: Int) {
     self.base = base
-    self.offset = offset
+    position = offset
     self.end = end
   }
 
-  @inline(__always)
+  /// Continues elsewhere; the caller has looked at what lies between.
+  @inlinable @inline(__always)
+  public mutating func move(to offset: Int) { position = offset }
+
+  @inlinable @inline(__always)
   func byte(_ at: Int) -> UInt8 { base.load(fromByteOffset: at, as: UInt8.self) }
 
   /// The next byte that is not white space, without consuming it; 0 at the end.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func peek() -> UInt8 {
     while offset < end {
       let next = byte(offset)
       if next > 0x20 { return next }
       if next != 0x20, next != 0x0A, next != 0x0D, next != 0x09 { return next == 0 ? 1 : next }
-      offset &+= 1
+      position &+= 1
     }
     return 0
   }
 
   /// Consumes one expected byte after white space.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func consume(_ expected: UInt8) -> Bool {
     guard peek() == expected else { return false }
-    offset &+= 1
+    position &+= 1
     return true
   }
 
@@ -51,22 +57,22 @@ public struct JSONCursor {
 
   /// After an element: `true` when a comma follows (consumed), `false` when `close` follows (consumed),
   /// `nil` when neither.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func continues(until close: UInt8) -> Bool? {
     let next = peek()
     if next == 0x2C {
-      offset &+= 1
+      position &+= 1
       return true
     }
     if next == close {
-      offset &+= 1
+      position &+= 1
       return false
     }
     return nil
   }
 
   /// A string's raw bytes between its quotes, escapes not resolved.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func rawString() -> UnsafeRawBufferPointer? {
     guard consume(0x22) else { return nil }
     let start = offset
@@ -74,7 +80,7 @@ public struct JSONCursor {
       let next = byte(offset)
       if next == 0x22 {
         let text = UnsafeRawBufferPointer(start: base + start, count: offset &- start)
-        offset &+= 1
+        position &+= 1
         return text
       }
       if next == 0x5C {
@@ -82,40 +88,40 @@ public struct JSONCursor {
         continue
       }
       if next < 0x20 { return nil }
-      offset &+= 1
+      position &+= 1
     }
     return nil
   }
 
-  private mutating func skipEscape() -> Bool {
+  @usableFromInline mutating func skipEscape() -> Bool {
     guard offset &+ 1 < end else { return false }
     switch byte(offset &+ 1) {
-    case 0x22, 0x5C, 0x2F, 0x62, 0x66, 0x6E, 0x72, 0x74: offset &+= 2
+    case 0x22, 0x5C, 0x2F, 0x62, 0x66, 0x6E, 0x72, 0x74: position &+= 2
     case 0x75:
       guard offset &+ 5 < end else { return false }
       for digit in 2...5 where hexValue(byte(offset &+ digit)) == nil { return false }
-      offset &+= 6
+      position &+= 6
     default: return false
     }
     return true
   }
 
   /// An object's key, up to and including its colon.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func key() -> UnsafeRawBufferPointer? {
     guard let name = rawString(), consume(0x3A) else { return nil }
     return name
   }
 
   /// A whole number in `Int64`, quoted or bare.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func integer() -> Int64? {
     let quoted = peek() == 0x22
-    if quoted { offset &+= 1 }
+    if quoted { position &+= 1 }
     var negative = false
     if offset < end, byte(offset) == 0x2D {
       negative = true
-      offset &+= 1
+      position &+= 1
     }
     let start = offset
     var value: Int64 = 0
@@ -126,12 +132,12 @@ public struct JSONCursor {
       let (sum, carry) = product.addingReportingOverflow(Int64(digit))
       if overflow || carry { return nil }
       value = sum
-      offset &+= 1
+      position &+= 1
     }
     guard offset > start else { return nil }
     if quoted {
       guard offset < end, byte(offset) == 0x22 else { return nil }
-      offset &+= 1
+      position &+= 1
     } else if offset < end {
       let next = byte(offset)
       if next == 0x2E || next == 0x65 || next == 0x45 { return nil }
@@ -147,16 +153,16 @@ public struct JSONCursor {
     }
   }
 
-  private mutating func literal(_ text: StaticString) -> Bool {
+  @usableFromInline mutating func literal(_ text: StaticString) -> Bool {
     let length = text.utf8CodeUnitCount
     guard offset &+ length <= end else { return false }
     for index in 0..<length where byte(offset &+ index) != text.utf8Start[index] { return false }
-    offset &+= length
+    position &+= length
     return true
   }
 
   /// A decimal's text: a quoted string's content, or a bare number.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func decimalText() -> UnsafeRawBufferPointer? {
     if peek() == 0x22 { return rawString() }
     let start = offset
@@ -164,25 +170,25 @@ public struct JSONCursor {
     return UnsafeRawBufferPointer(start: base + start, count: offset &- start)
   }
 
-  private mutating func skipNumber() -> Bool {
-    if offset < end, byte(offset) == 0x2D { offset &+= 1 }
+  @usableFromInline mutating func skipNumber() -> Bool {
+    if offset < end, byte(offset) == 0x2D { position &+= 1 }
     guard offset < end else { return false }
-    if byte(offset) == 0x30 { offset &+= 1 } else if !skipDigits() { return false }
+    if byte(offset) == 0x30 { position &+= 1 } else if !skipDigits() { return false }
     if offset < end, byte(offset) == 0x2E {
-      offset &+= 1
+      position &+= 1
       if !skipDigits() { return false }
     }
     if offset < end, byte(offset) | 0x20 == 0x65 {
-      offset &+= 1
-      if offset < end, byte(offset) == 0x2B || byte(offset) == 0x2D { offset &+= 1 }
+      position &+= 1
+      if offset < end, byte(offset) == 0x2B || byte(offset) == 0x2D { position &+= 1 }
       if !skipDigits() { return false }
     }
     return true
   }
 
-  private mutating func skipDigits() -> Bool {
+  @usableFromInline mutating func skipDigits() -> Bool {
     let start = offset
-    while offset < end, byte(offset) &- 0x30 < 10 { offset &+= 1 }
+    while offset < end, byte(offset) &- 0x30 < 10 { position &+= 1 }
     return offset > start
   }
 
@@ -192,9 +198,9 @@ public struct JSONCursor {
     case 0x22: return rawString() != nil
     case 0x7B:
       guard depth < JSONCursor.depthMax else { return false }
-      offset &+= 1
+      position &+= 1
       if peek() == 0x7D {
-        offset &+= 1
+        position &+= 1
         return true
       }
       while true {
@@ -203,9 +209,9 @@ public struct JSONCursor {
       }
     case 0x5B:
       guard depth < JSONCursor.depthMax else { return false }
-      offset &+= 1
+      position &+= 1
       if peek() == 0x5D {
-        offset &+= 1
+        position &+= 1
         return true
       }
       while true {

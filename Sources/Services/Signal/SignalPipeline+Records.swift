@@ -8,6 +8,16 @@ extension SignalPipeline {
   /// Takes a record that is not a frame of a known shape. `false` when rows must be taken first.
   @inline(never)
   mutating func takeUncommonRecord(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Bool {
+    if let header = RecordHeader(scanningFrame: base, start), let payload = header.payload(base, lineEnd: end) {
+      makeGridRows(until: header.receiveNs)
+      if rowsAreFull() { return false }
+      enter(header.sequence, header.receiveNs)
+      totals.frames += 1
+      takeFrame(
+        payload.stream, connection: header.connection, base, payload.start, payload.end,
+        learnAt: payload.stream == nil ? -1 : header.streamStart, learnEnd: end)
+      return true
+    }
     let line = UnsafeRawBufferPointer(start: base + start, count: end - start)
     guard let record = TapeRecord(parsing: line) else {
       totals.badRecords += 1
@@ -19,7 +29,10 @@ extension SignalPipeline {
     switch record.kind {
     case .frame:
       totals.frames += 1
-      takeFrame(record, base, start, end)
+      let dataStart = UnsafeRawPointer(record.data.baseAddress!) - base
+      takeFrame(
+        record.stream, connection: record.connection, base, dataStart, dataStart + record.data.count, learnAt: -1,
+        learnEnd: end)
     case .snapshot:
       totals.otherRecords += 1
       takeSnapshot(record, base)
@@ -39,23 +52,22 @@ extension SignalPipeline {
     return true
   }
 
-  private mutating func takeFrame(_ record: TapeRecord, _ base: UnsafeRawPointer, _ start: Int, _ end: Int) {
-    connections.heard(record.connection, receiveNs)
-    // Escaped payloads (binary junk, line breaks) are kept by the tape but carry no market data.
-    let data = record.data
-    guard data.first == 0x7B else { return fail(.malformed, record.stream) }
-    let dataStart = UnsafeRawPointer(data.baseAddress!) - base
-    var learnAt = -1
-    if let header = RecordHeader(scanning: base, start), record.stream != nil { learnAt = header.streamStart }
+  private mutating func takeFrame(
+    _ stream: UnsafeRawBufferPointer?, connection: Int32, _ base: UnsafeRawPointer, _ start: Int, _ end: Int,
+    learnAt: Int, learnEnd: Int
+  ) {
+    connections.heard(connection, receiveNs)
+    // Payloads that are no object (junk, line breaks) are kept by the tape but carry no market data.
+    guard start < end, load8(base, start) == 0x7B else { return fail(.malformed, stream) }
     let outcome = decoder.decodeGenerically(
-      base: base, start: dataStart, end: dataStart + data.count, streamName: record.stream,
-      isUnwrapped: record.stream != nil, learnAt: learnAt, learnEnd: end)
+      base: base, start: start, end: end, streamName: stream, isUnwrapped: stream != nil, learnAt: learnAt,
+      learnEnd: learnEnd)
     switch outcome {
     case .failed(let error):
-      fail(error, record.stream)
+      fail(error, stream)
     case .frame:
       guard decoder.frame.symbol != .none else { return }
-      apply(state(of: decoder.frame.symbol), connection: record.connection)
+      apply(state(of: decoder.frame.symbol), connection: connection)
     }
   }
 
