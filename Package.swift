@@ -43,6 +43,7 @@ let package = Package(
       name: "weir", dependencies: ["Core", "CommandLineKit", "Services"], swiftSettings: stage),
     tests("Core", ["Core"]),
     tests("Store", ["Core", "Strategy", "Store"]),
+    tests("Report", ["Core", "Strategy", "Store", "Report"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -427,6 +427,17 @@ public struct SignalRow: ~Copyable {
 
   // MARK: Reading the cells
 
+  /// The last encoded signal's value of a column as text, strings without quotes; `nil` for null.
+  public func text(_ column: SignalColumn) -> String? {
+    let cell = cells[column.rawValue]
+    switch cell.kind {
+    case .null: return nil
+    case .integer: return String(cell.units)
+    case .boolean: return cell.units == 1 ? "true" : "false"
+    case .decimal, .text: return String(decoding: text(cell), as: UTF8.self)
+    }
+  }
+
   func text(_ cell: Cell) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: base + Int(cell.offset), count: Int(cell.length))
   }
