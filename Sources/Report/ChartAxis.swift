@@ -41,7 +41,8 @@ struct ChartAxis {
     let largest = max(abs(low), abs(high))
     (divisor, suffix) =
       !compact || largest < 1e5
-      ? (1, "") : largest < 1e6 ? (1e3, "k") : largest < 1e9 ? (1e6, "M") : largest < 1e12 ? (1e9, "G") : (1e12, "T")
+      ? (1, "")
+      : largest < 1e6 ? (1e3, "k") : largest < 1e9 ? (1e6, "M") : largest < 1e12 ? (1e9, "G") : (1e12, "T")
     decimals = max(0, min(9, -Int(floor(log10(step / divisor) + 1e-9))))
   }
 

@@ -4,8 +4,8 @@ import Core
 ///
 /// A day has 345,600 rows a symbol and a chart is a thousand pixels wide. Keeping every n-th row loses the
 /// extremes, which are what a chart is looked at for; so each cell keeps the lowest and the highest value and
-/// which came first. Cells lie at multiples of the step since 1970, and when more than ``cellsMax`` are filled
-/// the step doubles and pairs are merged: the result depends on the rows alone, not on when they came.
+/// which came first. Cells lie at multiples of the step since 1970, and when more than ``cellsMax`` are
+/// filled the step doubles and pairs are merged: the result depends on the rows alone, not on when they came.
 public struct ChartSeries: Equatable, Sendable {
   /// Places of the four quantities in a cell's vectors.
   public enum Quantity: Int, CaseIterable, Sendable {

@@ -9,8 +9,8 @@ extension DailyReport {
     text.line()
     let totals = json["totals"] ?? .null
     text.line(
-      "\(plain(totals["rows"])) rows in \(plain(totals["minutes"])) minutes, from \(plain(totals["first"])) to "
-        + "\(plain(totals["last"])). \(plain(totals["confirmed"])) confirmed, of these "
+      "\(plain(totals["rows"])) rows in \(plain(totals["minutes"])) minutes, from \(plain(totals["first"])) "
+        + "to \(plain(totals["last"])). \(plain(totals["confirmed"])) confirmed, of these "
         + "\(plain(totals["strong"])) strong (strong ratio \(plain(totals["strong_ratio"]))).")
     text.line()
     section("Run", facts, &text)
@@ -63,8 +63,8 @@ extension DailyReport {
     text.line("## Standardised values")
     text.line()
     text.line(
-      "Targets: median of |z| at most 1, P(|z|>2) from 1 to 8 %, P(|z|>3) at most 2 %. Neighbouring rows share "
-        + "most of their window, so the number of independent values decides what can be said.")
+      "Targets: median of |z| at most 1, P(|z|>2) from 1 to 8 %, P(|z|>3) at most 2 %. Neighbouring rows "
+        + "share most of their window, so the number of independent values decides what can be said.")
     text.line()
     func list(_ name: String, _ factors: JSONValue?) {
       for member in factors?.members ?? [] {

@@ -57,8 +57,8 @@ public struct DailyReport: Sendable {
       let series = symbolDay.chart
     else { return nil }
     return SymbolChart(
-      symbolName: symbols[id], dayText: day.dayText, day: symbolDay, series: series,
-      thresholds: options.scoreThresholds
+      symbolName: symbols[id], dayText: day.dayText, first: day.firstTime, last: day.lastTime,
+      day: symbolDay, series: series, thresholds: options.scoreThresholds
     ).svg()
   }
 
@@ -155,7 +155,9 @@ public struct DailyReport: Sendable {
 
   private func symbolJSON(_ id: SymbolID, _ row: inout SignalRow) -> JSONValue {
     let symbolDay = day.symbols[id.index]!
-    func milliseconds(_ nanoseconds: Int64?) -> JSONValue { .rounded(nanoseconds.map { Double($0) / 1e6 }, 3) }
+    func milliseconds(_ nanoseconds: Int64?) -> JSONValue {
+      .rounded(nanoseconds.map { Double($0) / 1e6 }, 3)
+    }
     row.encode(symbolDay.last)
     func number(_ column: SignalColumn) -> JSONValue { row.text(column).map { .number($0) } ?? .null }
     return .object(

@@ -37,8 +37,9 @@ public struct ParityCounts: Equatable, Sendable {
 ///
 /// Totals that agree prove little: a lost row and a doubled one cancel out. Both sides are therefore read in
 /// one order (tape time, then id) and merged like two sorted lists, so that every row is matched, missing or
-/// different, in memory that does not grow with the run. A row is compared by its canonical rendering, doubles
-/// by their bits. What cannot be seen: digits of the JSON text beyond what a double holds (17 significant).
+/// different, in memory that does not grow with the run. A row is compared by its canonical rendering,
+/// doubles by their bits. What cannot be seen: digits of the JSON text beyond what a double holds (17
+/// significant).
 public struct ParityReport: Sendable {
   public struct Minute: Equatable, Sendable {
     public var start: UnixNanos

@@ -22,7 +22,8 @@ public struct RowCounts: Equatable, Sendable {
 
   var members: [JSONValue.Member] {
     [
-      .init("rows", .integer(rows)), .init("confirmed", .integer(confirmed)), .init("strong", .integer(strong)),
+      .init("rows", .integer(rows)), .init("confirmed", .integer(confirmed)),
+      .init("strong", .integer(strong)),
       .init("strong_ratio", .rounded(strongRatio, 6)),
     ]
   }

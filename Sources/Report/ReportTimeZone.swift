@@ -12,7 +12,8 @@ public enum ReportTimeZone {
     public init(name: String) { self.name = name }
 
     public var description: String {
-      "REPORT_TZ: unknown time zone '\(name)'; use UTC, an offset such as +08:00, or a name such as Asia/Taipei"
+      "REPORT_TZ: unknown time zone '\(name)'; use UTC, an offset such as +08:00, or a name such as "
+        + "Asia/Taipei"
     }
   }
 

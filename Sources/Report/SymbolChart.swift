@@ -3,7 +3,7 @@ import Core
 /// One symbol's day as a picture: price with its confirmed signals, OFI, CVD and score on one time axis.
 ///
 /// A stand-alone SVG 1.1 document without scripts or external references; its colours follow the reader's
-/// light or dark setting. Its size is bounded by ``ChartSeries/cellsMax`` and the marker slots, about 120 KB.
+/// light or dark setting. Its size is bounded by ``ChartSeries/cellsMax``: below 150 KB.
 struct SymbolChart {
   struct Panel {
     var quantity: ChartSeries.Quantity
@@ -22,11 +22,13 @@ struct SymbolChart {
   static let top = 104.0
   static let panelGap = 44.0
   static let bottom = 52.0
-  /// Two marks of one direction are at least this far apart; the strongest of a slot is drawn.
-  static let markSlotWidth = 11.0
+  /// Two marks of one direction are at least this far apart.
+  static let markDistanceMin = 15.0
 
   let symbolName: String
   let dayText: String
+  let first: UnixNanos
+  let last: UnixNanos
   let day: SymbolDay
   let series: ChartSeries
   let thresholds: [Double]
@@ -35,12 +37,15 @@ struct SymbolChart {
     let lines = thresholds.map { JSONValue.rounded($0, 2).text ?? "" }.joined(separator: ", ±")
     let note = thresholds.isEmpty ? "" : " (dashed: thresholds ±\(lines))"
     return [
-      Panel(quantity: .price, title: "Mid price", height: 270, ticksMax: 6, lineClass: "price"),
       Panel(
-        quantity: .ofi, title: "Order-flow imbalance over the window, base asset", height: 140, ticksMax: 4,
+        quantity: .price, title: "Mid price and confirmed signals (the strongest where they crowd)",
+        height: 270,
+        ticksMax: 7, lineClass: "price"),
+      Panel(
+        quantity: .ofi, title: "Order-flow imbalance over the window, base asset", height: 140, ticksMax: 5,
         lineClass: "ofi", anchors: [0]),
       Panel(
-        quantity: .cvd, title: "Cumulative volume delta, base asset", height: 140, ticksMax: 4,
+        quantity: .cvd, title: "Cumulative volume delta, base asset", height: 140, ticksMax: 5,
         lineClass: "cvd"),
       Panel(
         quantity: .score, title: "Score, standard deviations" + note, height: 160, ticksMax: 5,
@@ -82,19 +87,17 @@ struct SymbolChart {
   }
 
   private func heading(_ svg: inout SVGWriter) {
-    let from = UTCDate(UnixNanos(start))
-    let to = UTCDate(UnixNanos(end))
-    svg.text(SymbolChart.left, 32, class: "title", "\(symbolName)  \(dayText)")
+    svg.text(SymbolChart.left, 32, class: "title", "\(symbolName) · \(dayText)")
     let counts = day.counts
     svg.text(
       SymbolChart.left, 56, class: "muted",
-      "\(from.timeText) – \(to.timeText) UTC   rows \(counts.rows)   confirmed \(counts.confirmed)   "
-        + "strong \(counts.strong)")
+      "\(UTCDate(first).timeText) – \(UTCDate(last).timeText) UTC · \(grouped(counts.rows)) rows · "
+        + "\(grouped(counts.confirmed)) confirmed · \(grouped(counts.strong)) strong")
     let right = SymbolChart.width - SymbolChart.right
     let entries: [(label: String, isBuy: Bool, isStrong: Bool)] = [
       ("buy", true, false), ("strong buy", true, true), ("sell", false, false), ("strong sell", false, true),
     ]
-    var x = right - 350
+    var x = right - 319
     for entry in entries {
       svg.raw(entry.isBuy ? "<path class=\"buy\" d=\"" : "<path class=\"sell\" d=\"")
       triangle(x, 27, isBuy: entry.isBuy, isStrong: entry.isStrong, &svg)
@@ -128,7 +131,8 @@ struct SymbolChart {
     guard let range = range(panel) else {
       frame(top, panel.height, &svg)
       svg.text(
-        SymbolChart.left + plotWidth / 2, top + panel.height / 2, class: "muted", anchor: "middle", "no values")
+        SymbolChart.left + plotWidth / 2, top + panel.height / 2, class: "muted", anchor: "middle",
+        "no values")
       return
     }
     let axis = ChartAxis(covering: range, ticksMax: panel.ticksMax, compact: panel.quantity != .price)
@@ -141,14 +145,14 @@ struct SymbolChart {
       }
       svg.text(SymbolChart.left - 8, y + 4.5, class: "tick", anchor: "end", axis.label(tick))
     }
+    frame(top, panel.height, &svg)
+    line(panel, axis, top, time, &svg)
     for threshold in panel.thresholds {
       for value in [threshold, -threshold] {
         let y = axis.position(value, top: top, height: panel.height)
         svg.line(SymbolChart.left, y, right, y, class: "limit")
       }
     }
-    frame(top, panel.height, &svg)
-    line(panel, axis, top, time, &svg)
     if panel.quantity == .price { marks(axis, top, panel.height, time, &svg) }
   }
 
@@ -170,6 +174,10 @@ struct SymbolChart {
     var previous: Int64?
     svg.raw("<path class=\"line ")
     svg.markup("\(panel.lineClass)")
+    // Coarse cells give a band of extremes; thin strokes keep its density visible.
+    let isBand =
+      series.stepNs > 2 * Nanoseconds.second && (panel.quantity == .ofi || panel.quantity == .score)
+    if isBand { svg.raw(" dense") }
     svg.raw("\" d=\"")
     for cell in series.cells where !cell.low[lane].isNaN {
       func put(_ value: Double, _ share: Double, _ command: StaticString) {
@@ -197,18 +205,20 @@ struct SymbolChart {
     _ axis: ChartAxis, _ top: Double, _ height: Double, _ time: TimeAxis, _ svg: inout SVGWriter
   ) {
     for isBuy in [true, false] {
-      let slots = Int(plotWidth / SymbolChart.markSlotWidth)
-      var strongest: [(mark: ChartSeries.Mark, x: Double)?] = Array(repeating: nil, count: slots + 1)
+      // From left to right; of two marks that would touch, the stronger stays.
+      var kept: [(mark: ChartSeries.Mark, x: Double)] = []
       for cell in series.cells {
         guard let mark = isBuy ? cell.buy : cell.sell else { continue }
         let x = time.position(
           (Double(cell.index) + 0.5) * Double(series.stepNs), left: SymbolChart.left, width: plotWidth)
-        let slot = max(0, min(slots, Int((x - SymbolChart.left) / SymbolChart.markSlotWidth)))
-        if let held = strongest[slot], abs(held.mark.score) >= abs(mark.score) { continue }
-        strongest[slot] = (mark, x)
+        var isWeaker = false
+        while let last = kept.last, x - last.x < SymbolChart.markDistanceMin, !isWeaker {
+          if abs(last.mark.score) >= abs(mark.score) { isWeaker = true } else { kept.removeLast() }
+        }
+        if !isWeaker { kept.append((mark, x)) }
       }
       svg.raw(isBuy ? "<path class=\"buy\" d=\"" : "<path class=\"sell\" d=\"")
-      for case let held? in strongest {
+      for held in kept {
         let price = axis.position(held.mark.price, top: top, height: height)
         let y = isBuy ? min(price + 13, top + height - 9) : max(price - 13, top + 9)
         triangle(held.x, y, isBuy: isBuy, isStrong: held.mark.isStrong, &svg)
@@ -245,13 +255,14 @@ struct SymbolChart {
     text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;font-size:13px}
     .bg{fill:#ffffff}.title{font-size:19px;font-weight:600;fill:#1f2328}.panel{font-weight:600;fill:#1f2328}
     .muted,.tick{fill:#59636e}.grid{stroke:#e4e8ec}.zero{stroke:#a8b1bb}.frame{fill:none;stroke:#a8b1bb}
-    .limit{stroke:#8c6a00;stroke-dasharray:5 4}
+    .limit{stroke:#1f2328;stroke-opacity:.75;stroke-dasharray:5 4}
     .line{fill:none;stroke-width:1.4;stroke-linejoin:round;stroke-linecap:round}
-    .price{stroke:#1f5fbf}.ofi{stroke:#7a3fc4}.cvd{stroke:#0b7268}.score{stroke:#a04a00}
+    .dense{stroke-width:.7}
+    .price{stroke:#1f5fbf}.ofi{stroke:#7a3fc4}.cvd{stroke:#0b7268}.score{stroke:#c2660c}
     .buy{fill:#12783d;stroke:#ffffff}.sell{fill:#c0262d;stroke:#ffffff}
     @media (prefers-color-scheme:dark){
     .bg{fill:#0d1117}.title,.panel{fill:#e6edf3}.muted,.tick{fill:#9aa4af}.grid{stroke:#232a33}
-    .zero,.frame{stroke:#59636e}.limit{stroke:#d4a72c}
+    .zero,.frame{stroke:#59636e}.limit{stroke:#e6edf3}
     .price{stroke:#79b8ff}.ofi{stroke:#c297ff}.cvd{stroke:#56d4c0}.score{stroke:#f2a65a}
     .buy{fill:#3fb950;stroke:#0d1117}.sell{fill:#ff7b72;stroke:#0d1117}
     }

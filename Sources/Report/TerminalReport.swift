@@ -20,7 +20,8 @@ public func terminalReport(_ summary: RunSummary, top: [TopSignal] = []) -> Stri
     }?.element
     rows.append(
       [
-        printable(name), grouped(symbol.frames), grouped(symbol.depthEvents), grouped(symbol.bookTickerEvents),
+        printable(name), grouped(symbol.frames), grouped(symbol.depthEvents),
+        grouped(symbol.bookTickerEvents),
         grouped(symbol.trades), grouped(symbol.decodeErrors), grouped(symbol.gaps), grouped(symbol.resyncs),
         grouped(symbol.signals), grouped(symbol.confirmed), grouped(symbol.strong),
         symbol.rSquared10s.map { decimal($0, 3) } ?? "–",

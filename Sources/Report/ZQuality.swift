@@ -67,7 +67,9 @@ public struct ZQuality: Equatable, Sendable {
       return (.undecided, "no value yet: the recording ends within the warm-up")
     }
     func percent(_ share: Double) -> String { "\(JSONValue.rounded(share * 100, 1).text ?? "0") %" }
-    func margin(_ share: Double) -> Double { 1.96 * (share * (1 - share) / Double(max(1, independent))).squareRoot() }
+    func margin(_ share: Double) -> Double {
+      1.96 * (share * (1 - share) / Double(max(1, independent))).squareRoot()
+    }
     var misses: [String] = []
     var isBeyondError = false
     func check(_ share: Double, _ name: String, _ low: Double, _ high: Double) {
@@ -82,7 +84,8 @@ public struct ZQuality: Equatable, Sendable {
       misses.append("median |z| is \(JSONValue.rounded(median, 2).text ?? ""), above 1")
       isBeyondError = true
     }
-    let measured = misses.isEmpty ? "the measured values lie within the targets" : misses.joined(separator: "; ")
+    let measured =
+      misses.isEmpty ? "the measured values lie within the targets" : misses.joined(separator: "; ")
     if independent < ZQuality.independentSamplesMin {
       return (
         .undecided,

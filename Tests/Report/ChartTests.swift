@@ -6,9 +6,10 @@ import Testing
 
 @Suite("Charts")
 struct ChartTests {
-  @Test(arguments: [
-    (1, 1), (2, 60), (3, 179), (4, 180),
-  ] as [(UInt64, Int)])
+  @Test(
+    arguments: [
+      (1, 1), (2, 60), (3, 179), (4, 180),
+    ] as [(UInt64, Int)])
   func wellFormed(_ seed: UInt64, _ seconds: Int) throws {
     let report = try #require(ReportSamples.report(ReportSamples.market(seed: seed, seconds: seconds)).first)
     let svg = try #require(report.chart(SymbolID(0)))
@@ -86,7 +87,9 @@ struct ReportTimeZoneTests {
     #expect(try ReportTimeZone.utcOffsetSeconds(name)(UnixNanos(0)) == seconds)
   }
 
-  @Test(arguments: ["Mars/Olympus", "../../etc/passwd", "/etc/localtime", "+25:00", "+08:75", "+", "Asia", "+1:234"])
+  @Test(arguments: [
+    "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "+25:00", "+08:75", "+", "Asia", "+1:234",
+  ])
   func unknown(_ name: String) {
     #expect(throws: ReportTimeZone.UnknownZone(name: name)) { _ = try ReportTimeZone.utcOffsetSeconds(name) }
   }

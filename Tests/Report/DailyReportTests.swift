@@ -61,7 +61,8 @@ struct DailyReportTests {
     #expect(days[1].day.firstTime == UnixNanos(ReportSamples.start + 180 * Nanoseconds.second))
   }
 
-  @Test(arguments: [(8 * 3600, ["2024-07-19"]), (-86_400, ["2024-07-17", "2024-07-18"])] as [(Int, [String])])
+  @Test(
+    arguments: [(8 * 3600, ["2024-07-19"]), (-86_400, ["2024-07-17", "2024-07-18"])] as [(Int, [String])])
   func daysFollowTheOffset(_ offset: Int, _ expected: [String]) {
     var accumulator = ReportAccumulator(
       symbols: ReportSamples.symbols(), options: ReportOptions(utcOffsetSeconds: { _ in offset }))
@@ -119,7 +120,9 @@ struct DailyReportTests {
     report.sections = [.init("Alerts", .object(["fired": .array([])]))]
     let paths = try report.write(runFolder: folder.path)
     #expect(
-      try Files.list(folder.path + "/reports") == ["charts", "summary_2024-07-18.json", "summary_2024-07-18.md"])
+      try Files.list(folder.path + "/reports") == [
+        "charts", "summary_2024-07-18.json", "summary_2024-07-18.md",
+      ])
     #expect(paths.count == 4)
     let json = try JSONValue(parsing: try Files.read(folder.path + "/reports/summary_2024-07-18.json").text)
     #expect(json == report.json)

@@ -63,11 +63,13 @@ enum ReportSamples {
         let zCVD = flows[symbol] * 0.5 + random.normal() * 0.4
         let score = 0.6 * zOFI + 0.4 * zCVD
         let kind: Signal.Kind =
-          score > 2 ? .strongBuy : score > 1.2 ? .buy : score < -2 ? .strongSell : score < -1.2 ? .sell : .neutral
+          score > 2
+          ? .strongBuy : score > 1.2 ? .buy : score < -2 ? .strongSell : score < -1.2 ? .sell : .neutral
         let isGated = random.bernoulli(0.6)
         rows.append(
           Signal(
-            trigger: .grid, receiveTime: UnixNanos(from + Int64(tick) * 250_000_000), symbol: SymbolID(symbol),
+            trigger: .grid, receiveTime: UnixNanos(from + Int64(tick) * 250_000_000),
+            symbol: SymbolID(symbol),
             score: Micros(score), zOFI: Micros(zOFI), zCVD: Micros(zCVD), ofi: Micros(flows[symbol] * 35),
             cvd: volumes[symbol], quantityScale: DecimalScale(3), consistency: Micros(random.uniform()),
             dispersion: Micros(abs(zOFI - zCVD)), doubledMid: mids[symbol], priceScale: DecimalScale(2),
@@ -101,7 +103,9 @@ func xmlProblem(_ text: String) -> String? {
     let names = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;"]
     return names.contains { text[index...].hasPrefix($0) } ? nil : "a bare & at \(text[index...].prefix(20))"
   }
-  for scalar in text.unicodeScalars where scalar.value < 0x20 && scalar != "\n" { return "a control character" }
+  for scalar in text.unicodeScalars where scalar.value < 0x20 && scalar != "\n" {
+    return "a control character"
+  }
   while index < utf8.endIndex {
     if utf8[index] == 0x26, let problem = entity() { return problem }
     if utf8[index] == 0x3E { return "a bare > before \(text[index...].prefix(20))" }
