@@ -57,6 +57,7 @@ let package = Package(
     tests("Scripts", ["Core"]),
     tests("Venue", ["Venue", "Core"]),
     tests("Store", ["Core", "Strategy", "Store"]),
+    tests("Report", ["Core", "Strategy", "Store", "Report"]),
   ],
   swiftLanguageModes: [.v6]
 )

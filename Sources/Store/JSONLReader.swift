@@ -2,10 +2,10 @@ import Core
 
 /// Rows of a run's JSON lines in tape order, in bounded memory.
 ///
-/// Lines are given back in ``StoredRow/isOrdered(_:before:)`` order: rows of one moment are sorted by id, which
-/// a file need not be. To that end up to ``windowRowsMax`` rows are held back; a row that lies further from
-/// its place than that comes late, and is counted either way in ``rowsOutOfOrder``. Lines that are no rows
-/// are skipped and counted, with the first of them named: reading never stops at bad input.
+/// Lines are given back in ``StoredRow/isOrdered(_:before:)`` order: rows of one moment are sorted by id,
+/// which a file need not be. To that end up to ``windowRowsMax`` rows are held back; a row that lies
+/// further from its place than that comes late, and is counted either way in ``rowsOutOfOrder``. Lines that
+/// are no rows are skipped and counted, with the first of them named: reading never stops at bad input.
 public struct JSONLReader: ~Copyable {
   public static let windowRowsMax = 4096
 

@@ -30,7 +30,8 @@ extension JSONLSink {
       let expected = SignalFiles.hourName(UnixNanos(scan.lastTime))
       guard Files.name(path).hasPrefix(expected + ".") else {
         throw .corruptLine(
-          path: path, line: scan.rows, problem: "the row belongs to the hour of \(expected), not to this file")
+          path: path, line: scan.rows, problem: "the row belongs to the hour of \(expected), not to this file"
+        )
       }
       newestHour = floor
       isNewestOpen = isPart

@@ -51,7 +51,8 @@ final class LineReader {
     while true {
       if let newline = find(from: start + searched) {
         let tooLong = skipped > 0 || newline - start > LineReader.lineBytesMax
-        return take(tooLong ? .tooLong : .whole, skipped: skipped, count: newline - start, length: newline + 1 - start)
+        return take(
+          tooLong ? .tooLong : .whole, skipped: skipped, count: newline - start, length: newline + 1 - start)
       }
       searched = end - start
       if atEnd {

@@ -41,7 +41,8 @@ public struct SQLiteConnection: ~Copyable {
   }
 
   /// The first column of the first row as text; `nil` when there is no row or it is NULL.
-  public func text(_ sql: String, for operation: String = "read the database") throws(SQLiteError) -> String? {
+  public func text(_ sql: String, for operation: String = "read the database") throws(SQLiteError) -> String?
+  {
     let statement = try prepare(sql, for: operation)
     switch sqlite3_step(statement.handle) {
     case SQLITE_ROW: return sqlite3_column_text(statement.handle, 0).map { String(cString: $0) }

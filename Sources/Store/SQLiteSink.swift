@@ -191,7 +191,9 @@ public struct SQLiteSink: ~Copyable {
   /// - Complexity: O(rows)
   public func lastReceiveTime() throws(SignalStoreError) -> UnixNanos? {
     do throws(SQLiteError) {
-      return try connection.text("SELECT max(recv_ns) FROM signals").flatMap { Int64($0) }.map { UnixNanos($0) }
+      return try connection.text("SELECT max(recv_ns) FROM signals").flatMap { Int64($0) }.map {
+        UnixNanos($0)
+      }
     } catch {
       throw .database(error)
     }

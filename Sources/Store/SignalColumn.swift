@@ -3,7 +3,8 @@ import Strategy
 /// A column of the signal output; the raw value is its place in ``Signal/columns``.
 public enum SignalColumn: Int, CaseIterable, Sendable {
   case signalID, tsMs, recvNs, symbol, score, zOFI, zCVD, ofi, cvd, consistency, dispersion, price, spreadBps,
-    lagMs, stalenessMs, regime, mode, scenario, divType, signalType, confirm, gating, guardReason, qualityFlags,
+    lagMs, stalenessMs, regime, mode, scenario, divType, signalType, confirm, gating, guardReason,
+    qualityFlags,
     shadow, configVersion, traceID
 
   /// How a column is stored; the same in every sink.
@@ -18,7 +19,8 @@ public enum SignalColumn: Int, CaseIterable, Sendable {
   public var storage: Storage {
     switch self {
     case .tsMs, .recvNs: .integer
-    case .score, .zOFI, .zCVD, .ofi, .cvd, .consistency, .dispersion, .price, .spreadBps, .lagMs, .stalenessMs:
+    case .score, .zOFI, .zCVD, .ofi, .cvd, .consistency, .dispersion, .price, .spreadBps, .lagMs,
+      .stalenessMs:
       .real
     case .confirm, .gating, .shadow: .boolean
     case .signalID, .symbol, .regime, .mode, .scenario, .divType, .signalType, .guardReason, .qualityFlags,

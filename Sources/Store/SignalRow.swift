@@ -62,7 +62,7 @@ public struct SignalRow: ~Copyable {
   /// integers, names of kinds, reasons and flags, and the slack of the 24-byte copies.
   private static let fixedBytesMax = 2048
   private static let slotStride = 32
-  private static let slotTextMax = 24
+  static let slotTextMax = 24
 
   public private(set) var symbol = SymbolID.none
   public private(set) var receiveTime = UnixNanos(0)
@@ -78,8 +78,8 @@ public struct SignalRow: ~Copyable {
   private let mode: ForeignText
   private let configVersion: ForeignText
   private let slots: UnsafeMutablePointer<UInt8>
-  private var flags = QualityFlags()
-  private var flagsText = ByteWriter(capacity: 128)
+  var flags = QualityFlags()
+  var flagsText = ByteWriter(capacity: 128)
 
   public init(_ context: SignalContext) {
     precondition(SignalColumn.allCases.count == SignalRow.columnCount, "one case for every column")
@@ -132,7 +132,7 @@ public struct SignalRow: ~Copyable {
   // MARK: Fixed texts
 
   /// Slot numbers: a prefix such as `,"z_ofi":` for every column, then the quoted names of the enumerations.
-  private enum Slot {
+  enum Slot {
     static let kind = SignalRow.columnCount
     static let regime = kind + Signal.Kind.allCases.count
     static let guardReason = regime + 3
@@ -157,14 +157,15 @@ public struct SignalRow: ~Copyable {
     writer.append(before)
     writer.append(name)
     writer.append(after)
-    precondition(writer.count <= SignalRow.slotTextMax, "a column or enumeration name is too long for its slot")
+    precondition(
+      writer.count <= SignalRow.slotTextMax, "a column or enumeration name is too long for its slot")
     let start = UnsafeMutableRawPointer(slots + slot * SignalRow.slotStride)
     start.copyMemory(from: writer.bytes.baseAddress!, byteCount: writer.count)
     slots[slot * SignalRow.slotStride + SignalRow.slotStride - 1] = UInt8(writer.count)
   }
 
   @inline(__always)
-  private func put(slot: Int, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+  func put(slot: Int, _ cursor: inout UnsafeMutablePointer<UInt8>) {
     let start = slots + slot &* SignalRow.slotStride
     UnsafeMutableRawPointer(cursor).copyMemory(from: start, byteCount: SignalRow.slotTextMax)
     cursor += Int(start[SignalRow.slotStride - 1])
@@ -261,171 +262,18 @@ public struct SignalRow: ~Copyable {
     assert(cursor - base + SignalRow.slotTextMax <= capacity, "a row fits the room computed for it")
   }
 
-  @inline(__always)
-  private func setText(
-    _ column: SignalColumn, _ start: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>
-  ) {
-    cells[column.rawValue] = Cell(
-      kind: .text, decimals: 0, offset: Int32(truncatingIfNeeded: start - base),
-      length: Int32(truncatingIfNeeded: end - start), units: 0)
-  }
-
-  private func appendPlain(
-    _ column: SignalColumn, _ text: ForeignText, _ cursor: inout UnsafeMutablePointer<UInt8>
-  ) {
-    let start = cursor
-    putBytes(text.raw, &cursor)
-    setText(column, start, cursor)
-  }
-
-  @inline(__always)
-  private func quoted(
-    _ column: SignalColumn, _ text: ForeignText, _ cursor: inout UnsafeMutablePointer<UInt8>
-  ) {
-    cursor[0] = 0x22
-    let start = cursor + 1
-    cursor = start
-    putBytes(text.escaped, &cursor)
-    setText(column, start, cursor)
-    cursor[0] = 0x22
-    cursor += 1
-  }
-
-  @inline(__always)
-  private func fixed(_ column: SignalColumn, _ slot: Int, _ cursor: inout UnsafeMutablePointer<UInt8>) {
-    put(slot: column.rawValue, &cursor)
-    let start = cursor + 1
-    put(slot: slot, &cursor)
-    setText(column, start, cursor - 1)
-  }
-
-  @inline(__always)
-  private func null(_ column: SignalColumn, _ cursor: inout UnsafeMutablePointer<UInt8>) {
-    put(slot: column.rawValue, &cursor)
-    putBytes("null", &cursor)
-    cells[column.rawValue].kind = .null
-  }
-
-  @inline(__always)
-  private func boolean(
-    _ column: SignalColumn, _ value: Bool, _ cursor: inout UnsafeMutablePointer<UInt8>
-  ) {
-    put(slot: column.rawValue, &cursor)
-    if value { putBytes("true", &cursor) } else { putBytes("false", &cursor) }
-    cells[column.rawValue].kind = .boolean
-    cells[column.rawValue].units = value ? 1 : 0
-  }
-
-  @inline(__always)
-  private func integer(
-    _ column: SignalColumn, _ value: Int64, _ cursor: inout UnsafeMutablePointer<UInt8>
-  ) {
-    put(slot: column.rawValue, &cursor)
-    putInteger(value, &cursor)
-    cells[column.rawValue].kind = .integer
-    cells[column.rawValue].units = value
-  }
-
-  /// A whole number whose digits were made before.
-  @inline(__always)
-  private func integer(
-    _ column: SignalColumn, _ value: Int64, _ digits: UnsafeMutablePointer<UInt8>, _ digitCount: Int,
-    _ cursor: inout UnsafeMutablePointer<UInt8>
-  ) {
-    put(slot: column.rawValue, &cursor)
-    // At most 20 digits, and what follows them is overwritten.
-    UnsafeMutableRawPointer(cursor).copyMemory(from: digits, byteCount: SignalRow.slotTextMax)
-    cursor += digitCount
-    cells[column.rawValue].kind = .integer
-    cells[column.rawValue].units = value
-  }
-
-  @inline(__always)
-  private func setDecimal(
-    _ column: SignalColumn, _ units: Int64, _ decimals: Int, _ start: UnsafeMutablePointer<UInt8>,
-    _ end: UnsafeMutablePointer<UInt8>
-  ) {
-    cells[column.rawValue] = Cell(
-      kind: .decimal, decimals: UInt8(truncatingIfNeeded: decimals),
-      offset: Int32(truncatingIfNeeded: start - base), length: Int32(truncatingIfNeeded: end - start),
-      units: units)
-  }
-
-  @inline(__always)
-  private func micros(_ column: SignalColumn, _ value: Micros, _ cursor: inout UnsafeMutablePointer<UInt8>) {
-    if value.isAbsent { return null(column, &cursor) }
-    put(slot: column.rawValue, &cursor)
-    let start = cursor
-    putMicros(value.rawValue, &cursor)
-    setDecimal(column, value.rawValue, 6, start, cursor)
-  }
-
-  @inline(__always)
-  private func decimal(
-    _ column: SignalColumn, _ units: Int64, _ decimals: Int, _ cursor: inout UnsafeMutablePointer<UInt8>
-  ) {
-    put(slot: column.rawValue, &cursor)
-    let start = cursor
-    putDecimal(units, decimals, trimmed: true, &cursor)
-    setDecimal(column, units, decimals, start, cursor)
-  }
-
-  /// Half of `doubled`: an odd count of half units gains one decimal, the digit 5.
-  @inline(__always)
-  private func price(_ doubled: Int64?, _ decimals: Int, _ cursor: inout UnsafeMutablePointer<UInt8>) {
-    guard let doubled else { return null(.price, &cursor) }
-    if doubled & 1 == 0 { return decimal(.price, doubled / 2, decimals, &cursor) }
-    put(slot: SignalColumn.price.rawValue, &cursor)
-    let start = cursor
-    if doubled == -1 {
-      cursor[0] = 0x2D
-      cursor += 1
-    }
-    putDecimal(doubled / 2, decimals, trimmed: false, &cursor)
-    if decimals == 0 {
-      cursor[0] = 0x2E
-      cursor += 1
-    }
-    cursor[0] = 0x35
-    cursor += 1
-    let (units, overflow) = doubled.multipliedReportingOverflow(by: 5)
-    setDecimal(.price, overflow ? .max : units, decimals + 1, start, cursor)
-  }
-
-  @inline(__always)
-  private mutating func qualityFlags(_ set: QualityFlags, _ cursor: inout UnsafeMutablePointer<UInt8>) {
-    if set != flags {
-      flagsText.removeAll()
-      set.append(to: &flagsText)
-      flags = set
-    }
-    put(slot: SignalColumn.qualityFlags.rawValue, &cursor)
-    cursor[0] = 0x22
-    let start = cursor + 1
-    cursor = start
-    if flagsText.count > 0 {
-      UnsafeMutableRawPointer(cursor).copyMemory(from: flagsText.bytes.baseAddress!, byteCount: flagsText.count)
-      cursor += flagsText.count
-    }
-    setText(.qualityFlags, start, cursor)
-    cursor[0] = 0x22
-    cursor += 1
-  }
-
-  @inline(__always)
-  private func hexadecimal(_ value: UInt64, _ cursor: inout UnsafeMutablePointer<UInt8>) {
-    cursor[0] = 0x22
-    let start = cursor + 1
-    for digit in 0..<16 {
-      start[digit] = hexDigit(UInt8(truncatingIfNeeded: value >> UInt64(60 &- 4 &* digit)) & 15)
-    }
-    cursor = start + 16
-    setText(.traceID, start, cursor)
-    cursor[0] = 0x22
-    cursor += 1
-  }
-
   // MARK: Reading the cells
+
+  /// The last encoded signal's value of a column as text, strings without quotes; `nil` for null.
+  public func text(_ column: SignalColumn) -> String? {
+    let cell = cells[column.rawValue]
+    switch cell.kind {
+    case .null: return nil
+    case .integer: return String(cell.units)
+    case .boolean: return cell.units == 1 ? "true" : "false"
+    case .decimal, .text: return String(decoding: text(cell), as: UTF8.self)
+    }
+  }
 
   func text(_ cell: Cell) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: base + Int(cell.offset), count: Int(cell.length))

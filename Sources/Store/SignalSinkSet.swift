@@ -5,8 +5,9 @@ import Strategy
 ///
 /// A consumer of the tape may die at any row, between its two outputs or within one. Nothing is coordinated
 /// between the sinks; instead each is idempotent on its own (``JSONLSink`` knows each symbol's last row,
-/// ``SQLiteSink`` the primary key) and the tape is replayed from ``resumeTime()`` or earlier. Both then end with
-/// exactly the rows of an uninterrupted run. The row is rendered once (``SignalRow``), whatever the sinks.
+/// ``SQLiteSink`` the primary key) and the tape is replayed from ``resumeTime()`` or earlier. Both then end
+/// with exactly the rows of an uninterrupted run. The row is rendered once (``SignalRow``), whatever the
+/// sinks.
 ///
 /// `signalsSHA256` covers the canonical JSON lines of every row that was *given*, dropped repeats included:
 /// over a full replay it depends on tape, configuration and code only, not on the sinks, nor on how often the

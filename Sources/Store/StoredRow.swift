@@ -116,11 +116,15 @@ public struct StoredRow: Equatable, Sendable {
       guard let key = cursor.key(), StoredRow.equal(key, column.name) else {
         return "column \(column.name) is missing or out of place"
       }
-      guard let value = StoredRow.value(&cursor, column) else { return "column \(column.name) has a bad value" }
+      guard let value = StoredRow.value(&cursor, column) else {
+        return "column \(column.name) has a bad value"
+      }
       values[column.rawValue] = value
       let more = cursor.continues(until: 0x7D)
       let last = column.rawValue == SignalRow.columnCount - 1
-      guard more == !last else { return last ? "more columns than there should be" : "ends after \(column.name)" }
+      guard more == !last else {
+        return last ? "more columns than there should be" : "ends after \(column.name)"
+      }
     }
     return cursor.isAtEnd() ? nil : "something follows the JSON object"
   }

@@ -35,9 +35,10 @@ struct JSONLSinkTests {
     return SignalSamples.random(&random, count: count)
   }
 
-  @Test(arguments: [
-    .none, .batch, .interval(rowsMax: 7, bytesMax: 1 << 20), .interval(rowsMax: 1000, bytesMax: 2000),
-  ] as [JSONLSink.SyncPolicy])
+  @Test(
+    arguments: [
+      .none, .batch, .interval(rowsMax: 7, bytesMax: 1 << 20), .interval(rowsMax: 1000, bytesMax: 2000),
+    ] as [JSONLSink.SyncPolicy])
   func policiesWriteTheSameBytes(_ policy: JSONLSink.SyncPolicy) throws {
     let rows = samples(100)
     _ = try write(rows, policy: policy)

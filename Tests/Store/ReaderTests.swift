@@ -23,9 +23,12 @@ struct ReaderTests {
     let good = line()
     #expect(problem(good) == nil)
     for (from, to) in [
-      ("\"ts_ms\":", "\"ts\":"), ("\"confirm\":true", "\"confirm\":1"), ("\"score\":1.5", "\"score\":\"1.5\""),
-      ("\"score\":1.5", "\"score\":1e999"), ("\"score\":1.5,", ""), ("\"symbol\":\"BTCUSDT\"", "\"symbol\":null"),
-      ("\"ts_ms\":1721347021250", "\"ts_ms\":1.5"), ("}", ",\"more\":1}"), ("}", "} x"), ("{", "["), ("}", ""),
+      ("\"ts_ms\":", "\"ts\":"), ("\"confirm\":true", "\"confirm\":1"),
+      ("\"score\":1.5", "\"score\":\"1.5\""),
+      ("\"score\":1.5", "\"score\":1e999"), ("\"score\":1.5,", ""),
+      ("\"symbol\":\"BTCUSDT\"", "\"symbol\":null"),
+      ("\"ts_ms\":1721347021250", "\"ts_ms\":1.5"), ("}", ",\"more\":1}"), ("}", "} x"), ("{", "["),
+      ("}", ""),
       ("\"guard_reason\":null", "\"guard_reason\":false"),
     ] {
       var bytes = good

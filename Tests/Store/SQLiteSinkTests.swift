@@ -82,7 +82,7 @@ struct SQLiteSinkTests {
     #expect(try sink.lastReceiveTime() == rows.map(\.receiveTime).max())
   }
 
-  @Test func errorsSayWhatToDo() throws {
+  @Test func errorsNameTheRemedy() throws {
     _ = try write(samples(10))
     let holder = try SQLiteConnection(database, .write)
     try holder.execute("BEGIN EXCLUSIVE")

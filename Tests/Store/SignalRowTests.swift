@@ -43,11 +43,12 @@ struct SignalRowTests {
     #expect(text.contains("\"price\":null"))
   }
 
-  @Test(arguments: [
-    (3, 0, "1.5"), (1, 0, "0.5"), (-1, 0, "-0.5"), (-1, 2, "-0.005"), (-3, 1, "-0.15"), (4, 1, "0.2"),
-    (0, 2, "0"), (200, 2, "1"), (.max, 0, "4611686018427387903.5"), (.min, 0, "-4611686018427387904"),
-    (.max, 18, "4.6116860184273879035"),
-  ] as [(Int64, Int, String)])
+  @Test(
+    arguments: [
+      (3, 0, "1.5"), (1, 0, "0.5"), (-1, 0, "-0.5"), (-1, 2, "-0.005"), (-3, 1, "-0.15"), (4, 1, "0.2"),
+      (0, 2, "0"), (200, 2, "1"), (.max, 0, "4611686018427387903.5"), (.min, 0, "-4611686018427387904"),
+      (.max, 18, "4.6116860184273879035"),
+    ] as [(Int64, Int, String)])
   func halfTicks(_ doubled: Int64, _ decimals: Int, _ expected: String) {
     var signal = SignalSamples.plain()
     signal.doubledMid = doubled

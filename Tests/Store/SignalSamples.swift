@@ -53,7 +53,8 @@ enum SignalSamples {
       zOFI: Micros(2.25), zCVD: Micros(-0.000001), ofi: Micros(-12.5), cvd: -1_234_500,
       quantityScale: DecimalScale(3), consistency: Micros(0.25), dispersion: .absent, doubledMid: 12_788_781,
       priceScale: DecimalScale(2), spreadBps: Micros(0.0156), lagMs: Micros(3), stalenessMs: Micros(12.75),
-      regime: .normal, kind: .strongBuy, confirmed: true, guardReason: .none, qualityFlags: [], tapeSequence: 255)
+      regime: .normal, kind: .strongBuy, confirmed: true, guardReason: .none, qualityFlags: [],
+      tapeSequence: 255)
   }
 
   /// Rows on a grid of 250 ms for every symbol in turn, with every kind of value in them.
@@ -93,7 +94,8 @@ enum SignalSamples {
     return Signal(
       trigger: .grid, receiveTime: UnixNanos(time), symbol: SymbolID(symbol), score: micros(&random),
       zOFI: micros(&random), zCVD: micros(&random), ofi: micros(&random), cvd: wide(&random),
-      quantityScale: DecimalScale(random.below(19)), consistency: micros(&random), dispersion: micros(&random),
+      quantityScale: DecimalScale(random.below(19)), consistency: micros(&random),
+      dispersion: micros(&random),
       doubledMid: random.bernoulli(0.1) ? nil : wide(&random), priceScale: DecimalScale(random.below(19)),
       spreadBps: micros(&random), lagMs: micros(&random), stalenessMs: micros(&random),
       regime: Signal.Regime(rawValue: UInt8(random.below(3)))!,
@@ -113,9 +115,11 @@ enum SignalSamples {
         trigger: .grid, receiveTime: UnixNanos(start + Int64(index / symbols) * 250_000_000),
         symbol: SymbolID(index % symbols), score: Micros(0.6 * (zOFI.double ?? 0) + 0.4 * (zCVD.double ?? 0)),
         zOFI: zOFI, zCVD: zCVD, ofi: Micros(random.normal() * 40),
-        cvd: Int64(random.normal() * 1e6), quantityScale: DecimalScale(3), consistency: Micros(random.uniform()),
+        cvd: Int64(random.normal() * 1e6), quantityScale: DecimalScale(3),
+        consistency: Micros(random.uniform()),
         dispersion: Micros(random.uniform()), doubledMid: 12_788_780 + Int64(random.below(2000)),
-        priceScale: DecimalScale(2), spreadBps: Micros(random.uniform()), lagMs: Micros(random.uniform() * 20),
+        priceScale: DecimalScale(2), spreadBps: Micros(random.uniform()),
+        lagMs: Micros(random.uniform() * 20),
         stalenessMs: Micros(random.uniform() * 100), regime: .active, kind: .buy,
         confirmed: random.bernoulli(0.02), guardReason: random.bernoulli(0.5) ? .weak : .none,
         qualityFlags: random.bernoulli(0.1) ? [.clockSkew] : [], tapeSequence: Int64(index * 40))

@@ -64,7 +64,8 @@ struct SinkEqualityTests {
       let row = try #require(byID[value["signal_id"]?.text ?? ""])
       for column in SignalColumn.allCases where column.storage == .real {
         let expected = value["\(column.name)"]?.text.map { strtod($0, nil) }
-        #expect(row.real(column)?.bitPattern == expected?.bitPattern, "seed \(seed), \(row.signalID) \(column)")
+        #expect(
+          row.real(column)?.bitPattern == expected?.bitPattern, "seed \(seed), \(row.signalID) \(column)")
         if let expected, abs(expected) > 1e16 { large += 1 }
       }
     }

@@ -18,7 +18,8 @@ struct StoreBenchmarks {
       try body()
       var after = timespec()
       clock_gettime(CLOCK_MONOTONIC, &after)
-      best = min(best, Int64(after.tv_sec - before.tv_sec) * 1_000_000_000 + Int64(after.tv_nsec - before.tv_nsec))
+      best = min(
+        best, Int64(after.tv_sec - before.tv_sec) * 1_000_000_000 + Int64(after.tv_nsec - before.tv_nsec))
     }
     print("\(name): \(best / Int64(StoreBenchmarks.rows.count)) ns/row")
   }

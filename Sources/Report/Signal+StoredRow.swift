@@ -1,0 +1,50 @@
+import Core
+import Store
+import Strategy
+
+extension Signal {
+  /// The signal behind a stored row: its values exactly, its decimals at the smallest scale that holds them.
+  ///
+  /// - Returns: `nil` for values that no signal has.
+  init?(_ row: StoredRow, _ symbols: inout SymbolTable) {
+    func micros(_ column: SignalColumn) -> Micros { Micros(row.real(column)) }
+    guard
+      let trigger = row.trigger, let symbol = symbols.intern(row.symbolName),
+      let cvd = row.real(.cvd).flatMap(exactDecimal),
+      let kind = Kind.allCases.first(where: { "\($0.name)" == row.text(.signalType) }),
+      let regime = [Regime.normal, .active, .quiet].first(where: { "\($0.name)" == row.text(.regime) }),
+      let reason = GuardReason.allCases.first(where: { "\($0.name)" == row.text(.guardReason) ?? "" }),
+      let trace = row.text(.traceID).flatMap({ UInt64($0, radix: 16) })
+    else { return nil }
+    var doubledMid: Int64?
+    var priceScale = DecimalScale(0)
+    if let value = row.real(.price) {
+      guard let price = exactDecimal(value), price.units.magnitude < 1 << 62 else { return nil }
+      doubledMid = 2 * price.units
+      priceScale = DecimalScale(price.decimals)
+    }
+    var flags = QualityFlags()
+    for name in (row.text(.qualityFlags) ?? "").split(separator: ",") {
+      guard let bit = QualityFlags.names.firstIndex(where: { "\($0)" == name }) else { return nil }
+      flags.insert(QualityFlags(rawValue: 1 << UInt32(bit)))
+    }
+    self.init(
+      trigger: trigger, receiveTime: row.receiveTime, symbol: symbol, score: micros(.score),
+      zOFI: micros(.zOFI), zCVD: micros(.zCVD), ofi: micros(.ofi), cvd: cvd.units,
+      quantityScale: DecimalScale(cvd.decimals), consistency: micros(.consistency),
+      dispersion: micros(.dispersion), doubledMid: doubledMid, priceScale: priceScale,
+      spreadBps: micros(.spreadBps), lagMs: micros(.lagMs), stalenessMs: micros(.stalenessMs), regime: regime,
+      kind: kind, confirmed: row.isConfirmed, guardReason: reason, qualityFlags: flags,
+      tapeSequence: Int64(bitPattern: trace))
+  }
+}
+
+/// The shortest decimal that reads back as the double; `nil` when it needs more than 18 decimals or `Int64`.
+func exactDecimal(_ value: Double) -> (units: Int64, decimals: Int)? {
+  for decimals in 0...DecimalScale.decimalsMax {
+    let scaled = (value * Double(powerOfTen(decimals))).rounded(.toNearestOrEven)
+    guard abs(scaled) < 9e18 else { return nil }
+    if scaled / Double(powerOfTen(decimals)) == value { return (Int64(scaled), decimals) }
+  }
+  return nil
+}
