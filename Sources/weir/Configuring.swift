@@ -25,6 +25,19 @@ enum Configuring {
   }
 }
 
+extension Configuring {
+  /// `REPORT_TZ` stands above the file's time zone and below the command line's.
+  static func withReportZone(_ loaded: LoadedConfig<WeirConfiguration>) -> WeirConfiguration {
+    var value = loaded.value
+    if let zone = ProcessEnvironment.variables()["REPORT_TZ"], !zone.isEmpty,
+      loaded.origin(of: "report.time_zone") != .commandLine
+    {
+      value.reportTimeZone = zone
+    }
+    return value
+  }
+}
+
 /// A configuration that cannot be used is a usage error: exit code 2.
 struct InvalidConfiguration: ExitCodeError, CustomStringConvertible {
   var error: ConfigError

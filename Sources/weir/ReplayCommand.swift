@@ -1,5 +1,6 @@
 import CommandLineKit
 import Core
+import Report
 import Services
 import Store
 
@@ -28,14 +29,16 @@ enum ReplayCommand {
       ReplayOptions(
         tape: arguments.argument("tape"), out: arguments.text("out")!,
         sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!, speed: try speed(arguments.text("speed")!),
-        finalBooks: arguments.text("final-books"), configuration: loaded.value,
+        finalBooks: arguments.text("final-books"), configuration: Configuring.withReportZone(loaded),
         configurationVersion: loaded.version)
     ) { progress.update($0) }
     progress.finish()
     if arguments.isJSON {
-      try arguments.console.print(json: result.json)
+      try arguments.console.print(json: result.summary.json)
     } else {
-      try arguments.console.write(result.text)
+      try arguments.console.write(terminalReport(result.summary, top: result.topSignals))
+      try arguments.console.print("summary: \(arguments.text("out")!)/summary.json")
+      try arguments.console.print("reports: \(arguments.text("out")!)/reports")
     }
     return .ok
   }

@@ -6,7 +6,7 @@ struct Weir {
     CommandLineTool(
       name: "weir", summary: "order flow of Binance perpetuals: tape, signals, reports", version: "0.1.0",
       commands: [
-        ReplayCommand.command, ImportCommand.command, VenueCommand.command, TapeCommand.command,
+        ReplayCommand.command, ImportCommand.command, VenueCommand.command, TapeCommand.command, ParityCommand.command,
         ConfigCommand.command, DoctorCommand.command,
       ]
     ).main()

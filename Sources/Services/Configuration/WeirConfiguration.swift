@@ -2,6 +2,7 @@ import Binance
 import Configuration
 import Core
 import Flow
+import Report
 import Store
 import Strategy
 import Tape
@@ -42,6 +43,8 @@ public struct WeirConfiguration: Sendable {
   public var signal = SignalConfiguration()
   public var tape = TapeSettings()
   public var sink = SinkSettings()
+  /// Days of reports are cut at midnight of this zone: an IANA name or an offset such as +08:00.
+  public var reportTimeZone = "UTC"
   public var instruments: [String: InstrumentDecimals] = [:]
 
   public init() {}
@@ -61,6 +64,15 @@ extension WeirConfiguration {
     options.syncPolicy = sink.jsonlSync == .batch ? .batch : .none
     options.synchronous = sink.sqliteSync == .full ? .full : .normal
     options.sqliteBatchRowsMax = sink.sqliteBatchRowsMax
+    return options
+  }
+
+  func reportOptions() throws -> ReportOptions {
+    var options = ReportOptions(utcOffsetSeconds: try ReportTimeZone.utcOffsetSeconds(reportTimeZone))
+    options.rowStrideMs = signal.flow.rowIntervalMs
+    options.ofiWindowMs = signal.flow.ofiWindowMs
+    options.cvdWindowMs = signal.flow.cvdWindowMs
+    options.scoreThresholds = [signal.flow.fusion.base.signal, signal.flow.fusion.base.strong]
     return options
   }
 
@@ -158,6 +170,7 @@ extension WeirConfiguration {
     .integer("tape.fsync_interval_ms", \.tape.syncIntervalMs, 1...60_000, "for fsync: interval"),
     .boolean("tape.compress", \.tape.compressesClosedSegments, "closed segments become zstd"),
     .integer("tape.disk_free_mib_min", \.tape.diskFreeMiBMin, 0...1_048_576, "writing stops below this"),
+    .text("report.time_zone", \.reportTimeZone, "zone whose midnight cuts the daily reports; also REPORT_TZ"),
     .choice("sink.jsonl_fsync", \.sink.jsonlSync, "when JSONL rows are made durable"),
     .choice("sink.sqlite_synchronous", \.sink.sqliteSync, "SQLite's synchronous pragma"),
     .integer("sink.sqlite_batch_rows_max", \.sink.sqliteBatchRowsMax, 1...100_000, "rows a transaction"),

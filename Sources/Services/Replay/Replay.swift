@@ -61,7 +61,8 @@ public enum Replay {
     var sinks = try SignalSinkSet(
       options.sink, runFolder: options.out,
       context: SignalContext(configVersion: options.configurationVersion), options: configuration.sinkOptions)
-    var report = ReportAccumulator()
+    let reportOptions = try configuration.reportOptions()
+    var report = ReportAccumulator(options: reportOptions)
     var pace = Pace(speed: options.speed)
     var block = firstBlock
     while true {
@@ -79,6 +80,12 @@ public enum Replay {
           pipeline.removeRows()
         }
       }
+      // The accumulator holds a week; the finished days of a longer tape are written as they go.
+      if report.days.count > Replay.daysHeldMax {
+        for day in report.takeFinishedDays() {
+          try DailyReport(day: day, symbols: report.symbols, options: reportOptions).write(runFolder: options.out)
+        }
+      }
       progress(pipeline.totals.lastSequence)
       guard let next = try reader.nextBlock() else { break }
       block = next
@@ -86,12 +93,22 @@ public enum Replay {
     try sinks.finish()
     if let path = options.finalBooks { try Files.writeAtomically(path, pipeline.finalBooks().text() + "\n") }
     let usage = ProcessUsage.now() - started
-    let result = ReplayResult(
+    var result = ReplayResult(
       pipeline: pipeline, usage: usage, sinks: sinks.counts, signalsSHA256: sinks.signalsSHA256(),
       tape: reader.report, options: options)
-    try result.write(report: report, to: options.out)
+    for day in report.days {
+      try DailyReport(
+        day: day, symbols: report.symbols, options: reportOptions, facts: result.reportFacts,
+        data: result.reportData
+      ).write(runFolder: options.out)
+    }
+    result.topSignals = report.topSignals(countMax: 10)
+    try result.summary.write(runFolder: options.out)
     return result
   }
+
+  /// Days kept until the end, so that their reports can give the run's totals.
+  private static let daysHeldMax = 7
 }
 
 /// Keeps a replay at a multiple of tape time. It only waits; what is computed does not depend on it.

@@ -39,7 +39,10 @@ public struct ReplayResult: Sendable {
   public var signalsSHA256: String
   public var tape: TapeReadReport
   public var lastReceiveNs: Int64
-  let options: ReplayOptions
+  public var sink: SignalSinkSet.Choice
+  public var configurationVersion: String
+  /// The strongest confirmed signals.
+  public internal(set) var topSignals: [TopSignal] = []
 
   init(
     pipeline: borrowing SignalPipeline, usage: ProcessUsage, sinks: SignalSinkSet.Counts, signalsSHA256: String,
@@ -54,44 +57,49 @@ public struct ReplayResult: Sendable {
     self.sinks = sinks
     self.signalsSHA256 = signalsSHA256
     self.tape = tape
-    self.options = options
+    sink = options.sink
+    configurationVersion = options.configurationVersion
     symbols = pipeline.symbolResults()
   }
 
-  public var framesPerCPUSecond: Double { cpuSeconds > 0 ? Double(totals.frames) / cpuSeconds : 0 }
-
-  /// The contract of `weir replay --json` and of `summary.json`.
-  public var json: JSONValue {
-    .object([
-      "frames_total": .integer(totals.frames),
-      "wall_s": .rounded(wallSeconds, 6),
-      "cpu_s": .rounded(cpuSeconds, 6),
-      "frames_per_cpu_s": .rounded(framesPerCPUSecond, 0),
-      "max_rss_mb": .rounded(maxRSSMiB, 1),
-      "signals_sha256": .string(signalsSHA256),
-      "records_total": .integer(totals.frames + totals.otherRecords),
-      "first_recv_ns": .integer(totals.firstReceiveNs),
-      "last_recv_ns": .integer(max(0, lastReceiveNs)),
-      "config_version": .string(options.configurationVersion),
-      "sink": .string(options.sink.rawValue),
-      "generic_frames": .integer(genericFrames),
-      "bad_records": .integer(totals.badRecords),
-      "sequence_holes": .integer(totals.sequenceHoles),
-      "grid_points_skipped": .integer(totals.gridPointsSkipped),
-      "decode_errors_total": .integer(totals.decodeErrors.reduce(0, +)),
-      "decode_errors_without_symbol": .integer(totals.decodeErrorsWithoutSymbol),
-      "decode_error_reasons": decodeErrorReasons,
-      "decode_error_samples": .array(
-        totals.samples.map {
-          .object(["seq": .integer($0.sequence), "reason": .string("\($0.reason.name)")])
-        }),
-      "tape": .object([
-        "segments": .integer(tape.segments), "bytes": .integer(tape.bytes),
-        "torn_tail_bytes": .integer(tape.tornTailBytes), "overlong_lines": .integer(tape.overlongLines),
-        "damaged_segments": .array(tape.damagedSegments.map { .string($0) }),
-      ]),
-      "symbols": .object(symbols.map { JSONValue.Member($0.name, ReplayResult.json($0)) }),
-    ])
+  /// What `weir replay --json` prints and `summary.json` holds.
+  public var summary: RunSummary {
+    var summary = RunSummary()
+    summary.framesTotal = Int(totals.frames)
+    summary.wallSeconds = wallSeconds
+    summary.cpuSeconds = cpuSeconds
+    summary.maxRSSMegabytes = maxRSSMiB
+    summary.signalsSHA256 = signalsSHA256
+    summary.symbols = symbols.map { ($0.name, $0.summary) }
+    summary.extra = [
+      .init("records_total", .integer(totals.frames + totals.otherRecords)),
+      .init("first_recv_ns", .integer(totals.firstReceiveNs)),
+      .init("last_recv_ns", .integer(max(0, lastReceiveNs))),
+      .init("config_version", .string(configurationVersion)),
+      .init("sink", .string(sink.rawValue)),
+      .init("generic_frames", .integer(genericFrames)),
+      .init("bad_records", .integer(totals.badRecords)),
+      .init("sequence_holes", .integer(totals.sequenceHoles)),
+      .init("time_reversals", .integer(totals.timeReversals)),
+      .init("grid_points_skipped", .integer(totals.gridPointsSkipped)),
+      .init("decode_errors_total", .integer(totals.decodeErrors.reduce(0, +))),
+      .init("decode_errors_without_symbol", .integer(totals.decodeErrorsWithoutSymbol)),
+      .init("decode_error_reasons", decodeErrorReasons),
+      .init(
+        "decode_error_samples",
+        .array(
+          totals.samples.map {
+            .object(["seq": .integer($0.sequence), "reason": .string("\($0.reason.name)")])
+          })),
+      .init(
+        "tape",
+        .object([
+          "segments": .integer(tape.segments), "bytes": .integer(tape.bytes),
+          "torn_tail_bytes": .integer(tape.tornTailBytes), "overlong_lines": .integer(tape.overlongLines),
+          "damaged_segments": .array(tape.damagedSegments.map { .string($0) }),
+        ])),
+    ]
+    return summary
   }
 
   private var decodeErrorReasons: JSONValue {
@@ -102,46 +110,55 @@ public struct ReplayResult: Sendable {
       })
   }
 
-  private static func json(_ symbol: Symbol) -> JSONValue {
-    let counts = symbol.counts
-    let reasons = Signal.GuardReason.allCases.compactMap { reason -> JSONValue.Member? in
-      let count = counts.guardReasons[Int(reason.rawValue)]
-      return reason == .none || count == 0 ? nil : JSONValue.Member("\(reason.name)", .integer(count))
-    }
-    return .object([
-      "frames": .integer(counts.frames),
-      "depth_events": .integer(counts.depthEvents),
-      "level_updates": .integer(counts.levelUpdates),
-      "book_ticker_events": .integer(counts.bookTickerEvents),
-      "trades": .integer(counts.trades),
-      "trades_excluded": .integer(counts.tradesExcluded),
-      "trades_missing": .integer(symbol.tradesMissing),
-      "trades_of_other_stream": .integer(counts.tradesOfOtherStream),
-      "trade_duplicates": .integer(symbol.tradeDuplicates),
-      "decode_errors": .integer(counts.decodeErrors),
-      "snapshots": .integer(symbol.snapshots),
-      "snapshots_too_old": .integer(symbol.snapshotsTooOld),
-      "gaps": .integer(symbol.gaps),
-      "resyncs": .integer(symbol.resyncs),
-      "reorders": .integer(symbol.reorders),
-      "duplicates": .integer(symbol.duplicates),
-      "crossed": .integer(symbol.crossed),
-      "book_in_sync": .bool(symbol.bookIsSynchronized),
-      "last_u": symbol.lastUpdateID.map { .integer($0) } ?? .null,
-      "ofi_l1_sum": symbol.ofiLevelOne,
-      "ofi_book_l1_sum": symbol.ofiBookLevelOne,
-      "cvd": symbol.cvd,
-      "r2_10s": .rounded(symbol.r2, 6),
-      "signals": .integer(counts.signals),
-      "confirmed": .integer(counts.confirmed),
-      "strong": .integer(counts.strong),
-      "guard_reasons": .object(reasons),
+  /// What the daily reports say of the input; the same for every replay of a tape.
+  var reportFacts: JSONValue {
+    .object([
+      "config_version": .string(configurationVersion),
+      "first_recv": .string(UTCDate(UnixNanos(totals.firstReceiveNs)).isoText),
+      "last_recv": .string(UTCDate(UnixNanos(max(0, lastReceiveNs))).isoText),
+      "signals_sha256": .string(signalsSHA256),
     ])
   }
 
-  /// Writes `summary.json` and the daily reports.
-  func write(report: ReportAccumulator, to folder: String) throws {
-    try Files.writeAtomically(folder + "/summary.json", json.text(pretty: true) + "\n")
+  /// Per symbol, what became of its frames.
+  var reportData: JSONValue {
+    .object(symbols.map { JSONValue.Member($0.name, $0.summary.json) })
+  }
+}
+
+extension ReplayResult.Symbol {
+  var summary: RunSummary.Symbol {
+    var summary = RunSummary.Symbol()
+    summary.frames = Int(counts.frames)
+    summary.depthEvents = Int(counts.depthEvents)
+    summary.bookTickerEvents = Int(counts.bookTickerEvents)
+    summary.trades = Int(counts.trades)
+    summary.tradesExcluded = Int(counts.tradesExcluded)
+    summary.decodeErrors = Int(counts.decodeErrors)
+    summary.gaps = gaps
+    summary.resyncs = resyncs
+    summary.crossed = crossed
+    summary.ofiL1Sum = ofiLevelOne.text ?? "0"
+    summary.ofiBookL1Sum = ofiBookLevelOne.text ?? "0"
+    summary.cvd = cvd.text ?? "0"
+    summary.rSquared10s = r2
+    summary.signals = Int(counts.signals)
+    summary.confirmed = Int(counts.confirmed)
+    summary.strong = Int(counts.strong)
+    summary.guardReasons = counts.guardReasons.map { Int($0) }
+    summary.extra = [
+      .init("level_updates", .integer(counts.levelUpdates)),
+      .init("trades_missing", .integer(tradesMissing)),
+      .init("trades_of_other_stream", .integer(counts.tradesOfOtherStream)),
+      .init("trade_duplicates", .integer(tradeDuplicates)),
+      .init("snapshots", .integer(snapshots)),
+      .init("snapshots_too_old", .integer(snapshotsTooOld)),
+      .init("reorders", .integer(reorders)),
+      .init("duplicates", .integer(duplicates)),
+      .init("book_in_sync", .bool(bookIsSynchronized)),
+      .init("last_u", lastUpdateID.map { .integer($0) } ?? .null),
+    ]
+    return summary
   }
 }
 
