@@ -7,12 +7,15 @@ private let digitPairs: StaticString =
   5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899
   """
 
+/// A foreign text; the common short one costs three moves and no call.
 @inline(__always)
-func putBytes(_ bytes: UnsafeMutableRawBufferPointer, _ cursor: inout UnsafeMutablePointer<UInt8>) {
-  if bytes.count > 0 {
-    UnsafeMutableRawPointer(cursor).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+func putText(_ text: UnsafeMutableRawBufferPointer, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+  if text.count <= SignalRow.slotTextMax {
+    UnsafeMutableRawPointer(cursor).copyMemory(from: text.baseAddress!, byteCount: SignalRow.slotTextMax)
+  } else {
+    UnsafeMutableRawPointer(cursor).copyMemory(from: text.baseAddress!, byteCount: text.count)
   }
-  cursor += bytes.count
+  cursor += text.count
 }
 
 @inline(__always)

@@ -16,7 +16,7 @@ extension SignalRow {
     _ column: SignalColumn, _ text: ForeignText, _ cursor: inout UnsafeMutablePointer<UInt8>
   ) {
     let start = cursor
-    putBytes(text.raw, &cursor)
+    putText(text.raw, &cursor)
     setText(column, start, cursor)
   }
 
@@ -27,7 +27,7 @@ extension SignalRow {
     cursor[0] = 0x22
     let start = cursor + 1
     cursor = start
-    putBytes(text.escaped, &cursor)
+    putText(text.escaped, &cursor)
     setText(column, start, cursor)
     cursor[0] = 0x22
     cursor += 1

@@ -45,8 +45,11 @@ public struct SignalRow: ~Copyable {
       isPlain = raw.count == escaped.count
     }
 
+    /// At least a slot's room, so that ``putText(_:_:)`` may copy a fixed length.
     static func copy(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer {
-      let result = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
+      let room = max(SignalRow.slotTextMax, bytes.count)
+      let result = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 8)
+      result.initializeMemory(as: UInt8.self, repeating: 0)
       result.copyMemory(from: bytes)
       return UnsafeMutableRawBufferPointer(rebasing: result[..<bytes.count])
     }
@@ -189,7 +192,7 @@ public struct SignalRow: ~Copyable {
     cursor[0] = 0x22
     let idStart = cursor + 1
     cursor = idStart
-    putBytes(name.escaped, &cursor)
+    putText(name.escaped, &cursor)
     let idTail = cursor
     cursor[0] = 0x2D
     cursor += 1
@@ -251,7 +254,7 @@ public struct SignalRow: ~Copyable {
     // The line holds foreign text escaped; where that differs, the cells point at plain copies behind it.
     if !name.isPlain {
       let start = cursor
-      putBytes(name.raw, &cursor)
+      putText(name.raw, &cursor)
       setText(.symbol, start, cursor)
       cursor.update(from: idTail, count: idEnd - idTail)
       cursor += idEnd - idTail
