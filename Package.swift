@@ -55,6 +55,7 @@ let package = Package(
     tests("CommandLineKit", ["Core", "CommandLineKit"]),
     tests("Services", ["Core", "Tape", "Store", "Strategy", "Venue", "Services", "CZlib"]),
     tests("Scripts", ["Core"]),
+    tests("EndToEnd", ["Core", "CommandLineKit", "Services", "weir"]),
     tests("Venue", ["Venue", "Core"]),
     tests("Store", ["Core", "Strategy", "Store"]),
     tests("Report", ["Core", "Strategy", "Store", "Report"]),

@@ -10,7 +10,10 @@ enum ConfigCommand {
       Priority: command line, then environment (WEIR__section__key), then file, then defaults. Secrets are \
       redacted. With --reference every key is listed with its type, range and meaning.
       """,
-    options: [.flag("reference", "list all keys with what they mean")] + Configuring.options,
+    options: [
+      .flag("reference", "list all keys with what they mean"),
+      .flag("defaults", "print a configuration file with every key at its default"),
+    ] + Configuring.options,
     examples: ["weir config --config config/defaults.yaml", "weir config --set flow.ofi_window_ms=3000 --json"]
   ) { arguments in
     if arguments.has("reference") {
@@ -20,6 +23,10 @@ enum ConfigCommand {
       } else {
         try arguments.console.write(schema.referenceText())
       }
+      return .ok
+    }
+    if arguments.has("defaults") {
+      try arguments.console.write(WeirConfiguration.schema.defaultsText())
       return .ok
     }
     let loaded = try Configuring.load(arguments)

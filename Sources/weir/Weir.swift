@@ -2,13 +2,12 @@ import CommandLineKit
 
 @main
 struct Weir {
-  static func main() {
-    CommandLineTool(
-      name: "weir", summary: "order flow of Binance perpetuals: tape, signals, reports", version: "0.1.0",
-      commands: [
-        ReplayCommand.command, ImportCommand.command, VenueCommand.command, TapeCommand.command, ParityCommand.command,
-        ConfigCommand.command, DoctorCommand.command,
-      ]
-    ).main()
-  }
+  static let tool = CommandLineTool(
+    name: "weir", summary: "order flow of Binance perpetuals: tape, signals, reports", version: "0.1.0",
+    commands: [
+      ReplayCommand.command, ImportCommand.command, VenueCommand.command, TapeCommand.command,
+      ParityCommand.command, ConfigCommand.command, DoctorCommand.command,
+    ])
+
+  static func main() { tool.main() }
 }
