@@ -27,8 +27,9 @@ public struct JSONLReader: ~Copyable {
   private var lines: LineReader?
   private var path = ""
   private var latest = UnixNanos(.min)
-  /// A binary heap, the earliest row first.
-  private var heap: [StoredRow] = []
+  /// Rows held back, in order, from ``head`` on; those before it were given out.
+  private var window: [StoredRow] = []
+  private var head = 0
 
   /// - Throws: ``SignalStoreError``
   public init(runFolder: String) throws(SignalStoreError) {
@@ -36,9 +37,9 @@ public struct JSONLReader: ~Copyable {
   }
 
   /// - Returns: `nil` after the last row.
-  /// - Complexity: O(line + log(``windowRowsMax``))
+  /// - Complexity: O(line) for rows in order, else O(line + ``windowRowsMax``)
   public mutating func next() throws(SignalStoreError) -> StoredRow? {
-    while heap.count < JSONLReader.windowRowsMax, let row = try read() {
+    while window.count - head < JSONLReader.windowRowsMax, let row = try read() {
       if row.receiveTime < latest { rowsOutOfOrder += 1 }
       latest = max(latest, row.receiveTime)
       push(row)
@@ -72,30 +73,29 @@ public struct JSONLReader: ~Copyable {
     }
   }
 
+  /// Rows come nearly in order, so the place is nearly always the end.
   private mutating func push(_ row: StoredRow) {
-    heap.append(row)
-    var child = heap.count - 1
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard StoredRow.isOrdered(heap[child], before: heap[parent]) else { break }
-      heap.swapAt(child, parent)
-      child = parent
+    guard let last = window.last, head < window.count, StoredRow.isOrdered(row, before: last) else {
+      window.append(row)
+      return
     }
+    var low = head
+    var high = window.count - 1
+    while low < high {
+      let middle = (low + high) / 2
+      if StoredRow.isOrdered(row, before: window[middle]) { high = middle } else { low = middle + 1 }
+    }
+    window.insert(row, at: low)
   }
 
   private mutating func pop() -> StoredRow? {
-    guard let last = heap.popLast() else { return nil }
-    guard let first = heap.first else { return last }
-    heap[0] = last
-    var parent = 0
-    while true {
-      var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count {
-        if StoredRow.isOrdered(heap[child], before: heap[least]) { least = child }
-      }
-      if least == parent { return first }
-      heap.swapAt(parent, least)
-      parent = least
+    guard head < window.count else { return nil }
+    let first = window[head]
+    head += 1
+    if head == JSONLReader.windowRowsMax || head == window.count {
+      window.removeFirst(head)
+      head = 0
     }
+    return first
   }
 }
