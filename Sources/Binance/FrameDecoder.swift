@@ -71,12 +71,12 @@ public struct FrameDecoder: ~Copyable {
         fields[Int(hole.pointee.field)] = number.value
         cursor = number.end
       case .quotedPrice:
-        let number = scanDecimal(base, cursor, &template.pointee.price, &hole.pointee.expectedLength)
+        let number = scanPrice(base, cursor, template, hole)
         if number.end < 0 { return -1 }
         fields[Int(hole.pointee.field)] = number.value
         cursor = number.end
       case .quotedQuantity:
-        let number = scanDecimal(base, cursor, &template.pointee.quantity, &hole.pointee.expectedLength)
+        let number = scanQuantity(base, cursor, template)
         if number.end < 0 { return -1 }
         fields[Int(hole.pointee.field)] = number.value
         cursor = number.end
@@ -111,32 +111,52 @@ public struct FrameDecoder: ~Copyable {
     }
   }
 
-  /// A quoted decimal from its first character; the closing quote is at the end of the result.
+  /// A quoted price, mostly as long as the one before and with the same leading characters; it ends at its
+  /// closing quotation mark.
   @inline(__always)
-  private func scanDecimal(
-    _ base: UnsafeRawPointer, _ offset: Int, _ shape: UnsafeMutablePointer<DecimalShape>,
-    _ expectedLength: UnsafeMutablePointer<Int32>
+  private func scanPrice(
+    _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>,
+    _ hole: UnsafeMutablePointer<FrameTemplate.Hole>
   ) -> Scanned {
-    let length = Int(expectedLength.pointee)
-    if load8(base, offset &+ length) == 0x22, length >= 1, length <= 16, shape.pointee.isFast {
-      let number = shape.pointee.convert(base, offset, length)
-      if number.end >= 0 { return number }
+    let cursor = base + offset
+    let form = hole.pointee.priceForm
+    let closing = UInt64(load8(cursor, form.length) ^ 0x22)
+    let prefix = (load64(cursor, 0) ^ form.prefixWord) & form.prefixMask
+    let word = (load64(cursor, form.lowOffset) ^ asciiZeros) &<< form.lowShift
+    let shape = template.pointee.price
+    let digits = (word & shape.fraction) | ((word & shape.whole) &<< 8)
+    let wrong = closing | prefix | nonDigits(digits) | ((word & shape.pointMask) ^ shape.pointValue)
+    if wrong == 0, shape.scale.decimals <= 7 {
+      return Scanned(Int64(truncatingIfNeeded: joinDigits(digits)) &+ form.prefixWorth, offset &+ form.length)
     }
-    let marks = quoteMarks(load64(base, offset))
-    var found = marks.trailingZeroBitCount >> 3
-    if marks == 0 {
-      let next = quoteMarks(load64(base, offset &+ 8))
-      if next == 0 { return scanDecimalExactly(base, offset, shape.pointee.scale) }
-      found = 8 &+ next.trailingZeroBitCount >> 3
+    return scanUnusualPrice(base, offset, shape, hole)
+  }
+
+  @inline(never)
+  private func scanUnusualPrice(
+    _ base: UnsafeRawPointer, _ offset: Int, _ shape: DecimalShape, _ hole: UnsafeMutablePointer<FrameTemplate.Hole>
+  ) -> Scanned {
+    let number = scanDecimalOfAnyLength(base, offset, shape)
+    if number.end >= 0, let form = PriceForm(base, offset, number, shape) { hole.pointee.priceForm = form }
+    return number
+  }
+
+  /// A quoted quantity, mostly of at most seven characters; it ends at its closing quotation mark.
+  @inline(__always)
+  private func scanQuantity(
+    _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>
+  ) -> Scanned {
+    let text = load64(base, offset)
+    let marks = quoteMarks(text)
+    let bits = marks.trailingZeroBitCount & 0x38
+    let word = (text ^ asciiZeros) &<< UInt64(truncatingIfNeeded: 64 &- bits)
+    let shape = template.pointee.quantity
+    let digits = (word & shape.fraction) | ((word & shape.whole) &<< 8)
+    let wrong = nonDigits(digits) | ((word & shape.pointMask) ^ shape.pointValue)
+    if wrong == 0, marks != 0, bits != 0, shape.scale.decimals <= 7 {
+      return Scanned(Int64(truncatingIfNeeded: joinDigits(digits)), offset &+ bits >> 3)
     }
-    if found >= 1, shape.pointee.isFast {
-      let number = shape.pointee.convert(base, offset, found)
-      if number.end >= 0 {
-        expectedLength.pointee = Int32(truncatingIfNeeded: found)
-        return number
-      }
-    }
-    return scanDecimalExactly(base, offset, shape.pointee.scale)
+    return scanDecimalOfAnyLength(base, offset, shape)
   }
 
   /// A whole number that mostly begins like the one before it.
@@ -238,17 +258,7 @@ public struct FrameDecoder: ~Copyable {
     if quantity.end < 0 { return -1 }
     frame.prices[index] = price.value
     frame.quantities[index] = quantity.value
-    let length = price.end &- offset
-    if length >= 1, length <= 16, template.pointee.price.scale.decimals <= 7 {
-      var form = PriceForm(length: length)
-      if length > 8 {
-        form.prefixMask = ~0 >> UInt64(8 * (16 - length))
-        form.prefixWord = load64(base, offset)
-        let lowDigits = template.pointee.price.scale.decimals == 0 ? 8 : 7
-        form.prefixWorth = price.value / powerOfTen(lowDigits) * powerOfTen(lowDigits)
-      }
-      template.pointee.priceForm = form
-    }
+    if let form = PriceForm(base, offset, price, template.pointee.price) { template.pointee.priceForm = form }
     return quantity.end
   }
 
@@ -305,5 +315,18 @@ struct PriceForm {
     self.length = length
     lowOffset = max(0, length - 8)
     lowShift = UInt64(8 * max(0, 8 - length))
+  }
+
+  /// The form of a price just scanned; nil when it is not one that the fast way reads.
+  init?(_ base: UnsafeRawPointer, _ offset: Int, _ price: Scanned, _ shape: DecimalShape) {
+    let length = price.end - offset
+    guard length >= 1, length <= 16, shape.scale.decimals <= 7 else { return nil }
+    self.init(length: length)
+    if length > 8 {
+      prefixMask = ~0 >> UInt64(8 * (16 - length))
+      prefixWord = load64(base, offset)
+      let lowWorth = powerOfTen(shape.scale.decimals == 0 ? 8 : 7)
+      prefixWorth = price.value / lowWorth * lowWorth
+    }
   }
 }

@@ -30,6 +30,8 @@ struct FrameTemplate {
     /// keep them for thousands of frames.
     var prefixWord: UInt64 = 0
     var prefixWorth: Int64 = 0
+    /// How the last price seen here was written.
+    var priceForm = PriceForm(length: 8)
   }
 
   /// The first 24 bytes after `"stream":"`.

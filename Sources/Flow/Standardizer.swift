@@ -25,6 +25,9 @@ public struct Standardizer: ~Copyable {
   private var mean = 0.0
   private var squares = 0.0
   private var magnitude = 0.0
+  /// The rank z of a value above all `extremeCount` in the history.
+  private var extremeZ = 0.0
+  private var extremeCount = 0
 
   public init(method: FlowConfiguration.Standardization, samples: Int, warmupSamples: Int, floorRatio: Double) {
     self.method = method
@@ -90,6 +93,10 @@ public struct Standardizer: ~Copyable {
     (sorted + at + 1).update(from: sorted + at, count: count - at)
     sorted[at] = x
     count += 1
+    if count > extremeCount {
+      extremeCount = count
+      extremeZ = Statistics.normalQuantile((Double(count) + 0.5) / Double(count + 1))
+    }
     ring[next] = x
     next += 1
     if next == capacity {
@@ -164,6 +171,9 @@ public struct Standardizer: ~Copyable {
     guard isWarm else { return .infinity }
     switch method {
     case .rank:
+      // Beyond the z of a new extreme no value can lead; most calls end here.
+      if z > extremeZ { return .infinity }
+      if z < -extremeZ { return -.infinity }
       let place = Statistics.normalCDF(z) * Double(count + 1) - 0.5
       if place > Double(count) { return .infinity }
       if place < 0 { return -.infinity }
