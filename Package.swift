@@ -45,6 +45,9 @@ let package = Package(
       dependencies: [
         "Core", "CommandLineKit", "Configuration", "Report", "Services", "Store", "Tape", "Venue",
       ], swiftSettings: stage),
+    .executableTarget(
+      name: "pipeline-benchmark", dependencies: ["Binance", "Book", "Core", "Services", "Tape"],
+      path: "Benchmarks/Pipeline", swiftSettings: stage),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),

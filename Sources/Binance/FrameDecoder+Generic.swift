@@ -121,7 +121,8 @@ extension FrameDecoder {
       return .other
     }
     if let stream, stream.hasSuffix("@bookTicker") { return .bookTicker }
-    let isTicker = spans["u"].isPresent && spans["b"].isPresent && spans["B"].isPresent
+    let isTicker =
+      spans["u"].isPresent && spans["b"].isPresent && spans["B"].isPresent
       && spans["a"].isPresent && spans["A"].isPresent
     return isTicker ? .bookTicker : .other
   }
@@ -205,7 +206,9 @@ extension FrameDecoder {
     guard quoted.count >= 3, quoted[0] == 0x22 else { throw .wrongType }
     let name = UnsafeRawBufferPointer(rebasing: quoted[1..<(quoted.count - 1)])
     // Names of instruments are short and plain; anything else is junk, not a new symbol.
-    guard name.count <= 32, name.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x5C }) else { throw .invalidValue }
+    guard name.count <= 32, name.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x5C }) else {
+      throw .invalidValue
+    }
     guard let id = instruments.intern(String(decoding: name, as: UTF8.self)) else { throw .tooManySymbols }
     frame.symbol = id
   }
@@ -325,7 +328,9 @@ extension FrameDecoder {
     frame.present |= 1 << UInt32(field.rawValue)
   }
 
-  private func levels(_ span: FrameSpans.Span, at first: Int, _ base: UnsafeRawPointer) throws(DecodeError) -> Int {
+  private func levels(_ span: FrameSpans.Span, at first: Int, _ base: UnsafeRawPointer) throws(DecodeError)
+    -> Int
+  {
     guard span.isPresent else { throw .missingField }
     guard let instrument = instruments[frame.symbol] else { return 0 }
     var cursor = JSONCursor(base: base, offset: Int(span.start), end: Int(span.end))

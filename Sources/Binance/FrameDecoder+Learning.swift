@@ -16,7 +16,8 @@ extension FrameDecoder {
       }
       parts.append(
         .init(
-          kind: kind, field: field?.rawValue ?? 0, start: Int(span.start) + inset, end: Int(span.end) - inset))
+          kind: kind, field: field?.rawValue ?? 0, start: Int(span.start) + inset, end: Int(span.end) - inset)
+      )
     }
     add(spans["E"], .unsigned, .eventTime)
     add(spans["T"], .unsigned, .transactionTime)

@@ -134,7 +134,8 @@ public struct FrameDecoder: ~Copyable {
 
   @inline(never)
   private func scanUnusualPrice(
-    _ base: UnsafeRawPointer, _ offset: Int, _ shape: DecimalShape, _ hole: UnsafeMutablePointer<FrameTemplate.Hole>
+    _ base: UnsafeRawPointer, _ offset: Int, _ shape: DecimalShape,
+    _ hole: UnsafeMutablePointer<FrameTemplate.Hole>
   ) -> Scanned {
     let number = scanDecimalOfAnyLength(base, offset, shape)
     if number.end >= 0, let form = PriceForm(base, offset, number, shape) { hole.pointee.priceForm = form }
@@ -225,7 +226,9 @@ public struct FrameDecoder: ~Copyable {
         | ((quantityWord & quantity.pointMask) ^ quantity.pointValue)
       var end = cursor + (form.length &+ 3 &+ bits >> 3)
       var closing = load64(end, 0)
-      if separator | prefix | points | (ranges & 0x8080_8080_8080_8080) == 0, closing & 0xFFFF == 0x5D22, isUsual {
+      if separator | prefix | points | (ranges & 0x8080_8080_8080_8080) == 0, closing & 0xFFFF == 0x5D22,
+        isUsual
+      {
         let values = joinDigits(SIMD2(priceDigits, quantityDigits))
         prices[index] = Int64(truncatingIfNeeded: values[0]) &+ form.prefixWorth
         quantities[index] = Int64(truncatingIfNeeded: values[1])
@@ -263,7 +266,9 @@ public struct FrameDecoder: ~Copyable {
   }
 
   @inline(never)
-  private func scanDecimalOfAnyLength(_ base: UnsafeRawPointer, _ offset: Int, _ shape: DecimalShape) -> Scanned {
+  private func scanDecimalOfAnyLength(_ base: UnsafeRawPointer, _ offset: Int, _ shape: DecimalShape)
+    -> Scanned
+  {
     let marks = (quoteMarks(load64(base, offset)), quoteMarks(load64(base, offset &+ 8)))
     var length = marks.0 != 0 ? marks.0.trailingZeroBitCount >> 3 : 8 &+ marks.1.trailingZeroBitCount >> 3
     if marks.0 | marks.1 == 0, load8(base, offset &+ 16) == 0x22 { length = 16 }
@@ -288,7 +293,8 @@ public struct FrameDecoder: ~Copyable {
       for index in 0..<count {
         union |= frame.prices[index] | (frame.prices[index] &- 1) | frame.quantities[index]
       }
-      return UInt64(bitPattern: union) < FrameDecoder.unitsMax && frame[.firstUpdateID] <= frame[.finalUpdateID]
+      return UInt64(bitPattern: union) < FrameDecoder.unitsMax
+        && frame[.firstUpdateID] <= frame[.finalUpdateID]
     case .aggregateTrade, .trade:
       let union = frame[.price] | frame[.quantity]
       return frame[.price] > 0 && UInt64(bitPattern: union) < FrameDecoder.unitsMax

@@ -148,7 +148,8 @@ struct TemplateTable: ~Copyable {
       literalsLength <= FrameTemplate.poolWordsMax * 8
     else { return }
     var template = FrameTemplate(
-      key: (load64(base, start), load64(base, start + 8), load64(base, start + 16)), kind: kind, symbol: symbol,
+      key: (load64(base, start), load64(base, start + 8), load64(base, start + 16)), kind: kind,
+      symbol: symbol,
       present: present, isExcludedTrade: isExcludedTrade, price: DecimalShape(instrument.priceScale),
       quantity: DecimalShape(instrument.quantityScale), hits: 0, alternative: -1)
     var target = count
@@ -156,7 +157,9 @@ struct TemplateTable: ~Copyable {
       let second = first.pointee.alternative >= 0 ? templates + Int(first.pointee.alternative) : nil
       let hits = Int(first.pointee.hits) + Int(second?.pointee.hits ?? 0)
       let firstIndex = first - templates
-      guard lessons[firstIndex] < TemplateTable.freeLessons + hits / TemplateTable.hitsPerLesson else { return }
+      guard lessons[firstIndex] < TemplateTable.freeLessons + hits / TemplateTable.hitsPerLesson else {
+        return
+      }
       lessons[firstIndex] += 1
       if let second {
         target = (first.pointee.hits < second.pointee.hits ? first : second) - templates

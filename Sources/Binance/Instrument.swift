@@ -42,8 +42,13 @@ public struct InstrumentTable: Sendable {
 func writtenDecimals(_ text: UnsafeRawBufferPointer) -> Int? {
   var fraction = -1
   for byte in text {
-    if byte == 0x2E, fraction < 0 { fraction = 0 } else if byte &- 0x30 > 9, byte != 0x2D { return nil }
-    else if fraction >= 0 { fraction += 1 }
+    if byte == 0x2E, fraction < 0 {
+      fraction = 0
+    } else if byte &- 0x30 > 9, byte != 0x2D {
+      return nil
+    } else if fraction >= 0 {
+      fraction += 1
+    }
   }
   return text.isEmpty ? nil : max(0, fraction)
 }

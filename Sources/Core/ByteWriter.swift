@@ -87,7 +87,11 @@ public struct ByteWriter: ~Copyable {
 
   /// A JSON number with at most six decimals and no trailing zeros, or `null`.
   public mutating func append(micros: Micros) {
-    if micros.isAbsent { append("null") } else { append(decimal: micros.rawValue, decimals: 6, trimmed: true) }
+    if micros.isAbsent {
+      append("null")
+    } else {
+      append(decimal: micros.rawValue, decimals: 6, trimmed: true)
+    }
   }
 
   /// The integer `units` read as `units / 10^decimals`.

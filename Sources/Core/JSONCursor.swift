@@ -204,7 +204,9 @@ public struct JSONCursor {
         return true
       }
       while true {
-        guard key() != nil, skipValue(depth: depth + 1), let more = continues(until: 0x7D) else { return false }
+        guard key() != nil, skipValue(depth: depth + 1), let more = continues(until: 0x7D) else {
+          return false
+        }
         if !more { return true }
       }
     case 0x5B:

@@ -139,7 +139,9 @@ public enum JSONValue: Sendable, Equatable {
   }
 
   /// An exact decimal as a JSON number.
-  public static func decimal(_ units: Int64, _ scale: DecimalScale) -> JSONValue { .number(scale.text(units)) }
+  public static func decimal(_ units: Int64, _ scale: DecimalScale) -> JSONValue {
+    .number(scale.text(units))
+  }
 
   public static func object(_ members: KeyValuePairs<String, JSONValue>) -> JSONValue {
     .object(members.map { Member($0.key, $0.value) })

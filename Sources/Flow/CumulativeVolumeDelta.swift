@@ -63,7 +63,8 @@ public struct TickRule: Sendable {
       return direction
     }
     equalPrices += 1
-    guard let direction, equalPrices <= TickRule.equalPricesMax, timeMs - changedAtMs <= TickRule.ageMsMax else {
+    guard let direction, equalPrices <= TickRule.equalPricesMax, timeMs - changedAtMs <= TickRule.ageMsMax
+    else {
       dropped += 1
       return nil
     }

@@ -106,7 +106,8 @@ public struct SignalClassifier: Sendable {
     var wanted = SignalClassifier.kind(direction, strong: magnitude >= thresholds.strong)
     if magnitude < thresholds.signal { wanted = .neutral }
 
-    if kind.direction != 0, kind.direction == direction, kind != wanted, !(wanted.isStrong && !kind.isStrong) {
+    if kind.direction != 0, kind.direction == direction, kind != wanted, !(wanted.isStrong && !kind.isStrong)
+    {
       // A weaker type is wanted in the same direction: hold on while hysteresis allows.
       let threshold = kind.isStrong ? thresholds.strong : thresholds.signal
       let expired = timeMs - reachedAtMs > Int64(configuration.hysteresisExpiryMs)

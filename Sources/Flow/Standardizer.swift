@@ -29,7 +29,8 @@ public struct Standardizer: ~Copyable {
   private var extremeZ = 0.0
   private var extremeCount = 0
 
-  public init(method: FlowConfiguration.Standardization, samples: Int, warmupSamples: Int, floorRatio: Double) {
+  public init(method: FlowConfiguration.Standardization, samples: Int, warmupSamples: Int, floorRatio: Double)
+  {
     self.method = method
     capacity = samples
     self.warmupSamples = max(2, warmupSamples)

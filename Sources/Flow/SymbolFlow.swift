@@ -80,7 +80,8 @@ public struct SymbolFlow: ~Copyable {
 
   /// A book ticker. `false` when it repeats or precedes one already taken.
   @inline(__always)
-  public mutating func take(ticker quote: Quote, updateID: Int64, receiveMs: Int64, exchangeMs: Int64) -> Bool {
+  public mutating func take(ticker quote: Quote, updateID: Int64, receiveMs: Int64, exchangeMs: Int64) -> Bool
+  {
     if updateID <= lastTickerID { return false }
     lastTickerID = updateID
     if let before = tickerQuote {
@@ -215,7 +216,8 @@ public struct SymbolFlow: ~Copyable {
     if !triggers.isArmed { return false }
     let ofi = ofiValue()
     let cvd = Double(delta.sums[0])
-    return ofi >= triggers.ofiHigh || ofi <= triggers.ofiLow || cvd >= triggers.cvdHigh || cvd <= triggers.cvdLow
+    return ofi >= triggers.ofiHigh || ofi <= triggers.ofiLow || cvd >= triggers.cvdHigh
+      || cvd <= triggers.cvdLow
   }
 
   /// Solves w₁·z_ofi + w₂·z_cvd = ±strong for each factor with the other as it is now, and turns the z into

@@ -98,7 +98,8 @@ public struct Gates: Sendable {
     if within(c.resyncCooldownMs, input.resyncedAtMs, input.timeMs) { return .resyncCooldown }
     if within(c.reconnectCooldownMs, input.reconnectedAtMs, input.timeMs) { return .reconnectCooldown }
     guard input.kind != .neutral, let last = lastConfirmed else { return .none }
-    if last.kind.direction * input.kind.direction < 0, within(c.reverseCooldownMs, last.timeMs, input.timeMs) {
+    if last.kind.direction * input.kind.direction < 0, within(c.reverseCooldownMs, last.timeMs, input.timeMs)
+    {
       return .reverseCooldown
     }
     if last.kind == input.kind, within(c.dedupeMs, last.timeMs, input.timeMs) { return .dedupe }

@@ -119,7 +119,8 @@ public struct Signal: Equatable, Sendable {
   public static let columns: [StaticString] = [
     "signal_id", "ts_ms", "recv_ns", "symbol", "score", "z_ofi", "z_cvd", "ofi", "cvd", "consistency",
     "dispersion", "price", "spread_bps", "lag_ms", "staleness_ms", "regime", "mode", "scenario", "div_type",
-    "signal_type", "confirm", "gating", "guard_reason", "quality_flags", "shadow", "config_version", "trace_id",
+    "signal_type", "confirm", "gating", "guard_reason", "quality_flags", "shadow", "config_version",
+    "trace_id",
   ]
 
   /// `BTCUSDT-1721347021250000000-g`: symbol, tape time and trigger make it unique and deterministic.

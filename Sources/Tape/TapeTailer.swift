@@ -39,10 +39,10 @@ public struct TapeTailer: ~Copyable {
   ///
   /// - Returns: false when the time ran out or a signal came first.
   public mutating func waitForGrowth(timeoutMs: Int) throws(TapeError) -> Bool {
-    let deadline = TapeWriter.monotonicMs() + Int64(timeoutMs)
+    let deadline = PaceClock.milliseconds() + Int64(timeoutMs)
     while true {
       if try drain() { return true }
-      let left = max(0, deadline - TapeWriter.monotonicMs())
+      let left = max(0, deadline - PaceClock.milliseconds())
       var descriptors = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
       let ready = poll(&descriptors, 1, Int32(clamping: left))
       if ready == 0 { return false }

@@ -71,7 +71,7 @@ extension TapeWriter {
     case .none: return
     case .batch: try sync()
     case .interval(let milliseconds):
-      let now = TapeWriter.monotonicMs()
+      let now = PaceClock.milliseconds()
       if now - syncedAtMs >= Int64(milliseconds) {
         try sync()
         syncedAtMs = now
@@ -83,13 +83,6 @@ extension TapeWriter {
     guard hasUnsyncedBytes, file != nil, options.fsync != .none else { return }
     do throws(FileError) { try file!.file.sync() } catch { throw .file(error) }
     hasUnsyncedBytes = false
-  }
-
-  /// Paces syncing only; nothing of it reaches the tape.
-  static func monotonicMs() -> Int64 {
-    var now = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
   }
 
   /// Closes the current segment and begins the one of `time`'s hour.

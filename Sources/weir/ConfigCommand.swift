@@ -14,7 +14,9 @@ enum ConfigCommand {
       .flag("reference", "list all keys with what they mean"),
       .flag("defaults", "print a configuration file with every key at its default"),
     ] + Configuring.options,
-    examples: ["weir config --config config/defaults.yaml", "weir config --set flow.ofi_window_ms=3000 --json"]
+    examples: [
+      "weir config --config config/defaults.yaml", "weir config --set flow.ofi_window_ms=3000 --json",
+    ]
   ) { arguments in
     if arguments.has("reference") {
       let schema = WeirConfiguration.schema

@@ -19,7 +19,8 @@ enum ParityCommand {
         "parity: \(report.jsonl.total) JSONL rows, \(report.sqlite.total) SQLite rows, \(rows) differ")
       if let first = report.firstDifference {
         try arguments.console.print(
-          "first difference: \(first.signalID) \(first.column): \(first.jsonl.text()) in JSONL, \(first.sqlite.text()) in SQLite")
+          "first difference: \(first.signalID) \(first.column): \(first.jsonl.text()) in JSONL, \(first.sqlite.text()) in SQLite"
+        )
       }
       try arguments.console.print("\(run)/parity_diff.json")
     }

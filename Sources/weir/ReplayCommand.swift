@@ -28,7 +28,8 @@ enum ReplayCommand {
     let result = try Replay.run(
       ReplayOptions(
         tape: arguments.argument("tape"), out: arguments.text("out")!,
-        sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!, speed: try speed(arguments.text("speed")!),
+        sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
+        speed: try speed(arguments.text("speed")!),
         finalBooks: arguments.text("final-books"), configuration: Configuring.withReportZone(loaded),
         configurationVersion: loaded.version)
     ) { progress.update($0) }
@@ -46,7 +47,8 @@ enum ReplayCommand {
   /// nil for `max`.
   private static func speed(_ text: String) throws -> Double? {
     if text == "max" { return nil }
-    guard text.hasPrefix("x"), let speed = Double(text.dropFirst()), speed.isFinite, speed > 0, speed <= 1e6 else {
+    guard text.hasPrefix("x"), let speed = Double(text.dropFirst()), speed.isFinite, speed > 0, speed <= 1e6
+    else {
       throw UsageError("--speed must be max, or x and a number such as x50; found \"\(text)\"")
     }
     return speed

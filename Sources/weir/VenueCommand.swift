@@ -36,7 +36,8 @@ enum VenueCommand {
     let options: MarketOptions
     do throws(MarketOptionsError) {
       options = try MarketOptions(
-        seed: UInt64(arguments.integer("seed")!), symbols: try list(arguments), minutes: arguments.double("minutes")!,
+        seed: UInt64(arguments.integer("seed")!), symbols: try list(arguments),
+        minutes: arguments.double("minutes")!,
         gaps: arguments.integer("gaps")!, duplicates: arguments.integer("duplicates")!,
         reorders: arguments.integer("reorder")!, skewMs: Int64(arguments.integer("skew-ms")!),
         framesPerSecond: arguments.double("rate"))
@@ -48,7 +49,9 @@ enum VenueCommand {
       progress.update($0)
     }
     progress.finish()
-    if let path = arguments.text("truth") { try Files.writeAtomically(path, report.truth.text(pretty: true) + "\n") }
+    if let path = arguments.text("truth") {
+      try Files.writeAtomically(path, report.truth.text(pretty: true) + "\n")
+    }
     if arguments.isJSON {
       try arguments.console.print(json: report.json)
     } else {

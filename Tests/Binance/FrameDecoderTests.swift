@@ -99,7 +99,9 @@ struct FrameDecoderTests {
   @Test func fieldsAreExact() {
     let decoder = TestDecoder()
     #expect(decoder.decode(FrameDecoderTests.depth) == .frame)
-    #expect(decoder.depthIDs == DepthIDs(first: 4_984_028_367_545, final: 4_984_028_370_730, previousFinal: 4_984_028_367_494))
+    #expect(
+      decoder.depthIDs
+        == DepthIDs(first: 4_984_028_367_545, final: 4_984_028_370_730, previousFinal: 4_984_028_367_494))
     #expect(decoder.bidCount == 2)
     #expect(decoder.price(1) == 6_394_390)
     #expect(decoder.quantity(0) == 569_567)
@@ -119,14 +121,18 @@ struct FrameDecoderTests {
     let priceScale = DecimalScale(random.below(9))
     let quantityScale = DecimalScale(random.below(9))
     // The first frame teaches the scales.
-    #expect(decoder.decode("{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"XUSDT\",\"t\":1,\"p\":\"\(priceScale.text(12345))\",\"q\":\"\(quantityScale.text(7))\",\"m\":true}") == .frame)
+    #expect(
+      decoder.decode(
+        "{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"XUSDT\",\"t\":1,\"p\":\"\(priceScale.text(12345))\",\"q\":\"\(quantityScale.text(7))\",\"m\":true}"
+      ) == .frame)
     for round in 0..<4000 {
       func decimal(_ scale: DecimalScale) -> String {
         scale.text(1 + Int64(random.next() >> UInt64(17 + random.below(46))))
       }
       func levels() -> String {
         let count = random.below(6)
-        return "[" + (0..<count).map { _ in "[\"\(decimal(priceScale))\",\"\(decimal(quantityScale))\"]" }
+        return "["
+          + (0..<count).map { _ in "[\"\(decimal(priceScale))\",\"\(decimal(quantityScale))\"]" }
           .joined(separator: ",") + "]"
       }
       let time = 1_700_000_000_000 + Int64(random.below(1 << 40))
@@ -186,24 +192,52 @@ struct FrameDecoderTests {
     #expect(decoder.value(.transactionTime) == nil)
   }
 
-  @Test(arguments: [
-    ("{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"b\":[],\"a\":[]}", .missingField),
-    ("{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[],\"a\":[[\"1.00\"]]}", .wrongType),
-    ("{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":9,\"u\":2,\"b\":[],\"a\":[]}", .invalidValue),
-    ("{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[[\"63943.905\",\"1.000\"]],\"a\":[]}", .offGrid),
-    ("{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[[\"99999999999999999999.90\",\"1.000\"]],\"a\":[]}", .overflow),
-    ("{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[[\"-1.00\",\"1.000\"]],\"a\":[]}", .invalidValue),
-    ("{\"e\":\"depthUpdate\",\"E\":99999999999999999999,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[],\"a\":[]}", .overflow),
-    ("{\"e\":\"depthUpdate\",\"E\":9000000000000000,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[],\"a\":[]}", .invalidValue),
-    ("{\"e\":\"bookTicker\",\"u\":1,\"s\":\"BTCUSDT\",\"b\":63943.90,\"B\":\"x\",\"a\":\"1.00\",\"A\":\"1.000\"}", .wrongType),
-    ("{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"BTCUSDT\",\"t\":1,\"p\":\"1.00\",\"q\":\"1.000\",\"m\":\"true\"}", .wrongType),
-    ("{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":5,\"t\":1,\"p\":\"1.00\",\"q\":\"1.000\",\"m\":true}", .wrongType),
-    ("{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"BTC", .malformed),
-    ("{\"stream\":\"btcusdt@trade\",\"data\":{]}", .malformed),
-    ("", .malformed),
-    ("[]", .malformed),
-    ("{\"a\":1}}", .malformed),
-  ] as [(String, DecodeError)])
+  @Test(
+    arguments: [
+      ("{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"b\":[],\"a\":[]}", .missingField),
+      (
+        "{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[],\"a\":[[\"1.00\"]]}",
+        .wrongType
+      ),
+      ("{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":9,\"u\":2,\"b\":[],\"a\":[]}", .invalidValue),
+      (
+        "{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[[\"63943.905\",\"1.000\"]],\"a\":[]}",
+        .offGrid
+      ),
+      (
+        "{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[[\"99999999999999999999.90\",\"1.000\"]],\"a\":[]}",
+        .overflow
+      ),
+      (
+        "{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[[\"-1.00\",\"1.000\"]],\"a\":[]}",
+        .invalidValue
+      ),
+      (
+        "{\"e\":\"depthUpdate\",\"E\":99999999999999999999,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[],\"a\":[]}",
+        .overflow
+      ),
+      (
+        "{\"e\":\"depthUpdate\",\"E\":9000000000000000,\"s\":\"BTCUSDT\",\"U\":1,\"u\":2,\"b\":[],\"a\":[]}",
+        .invalidValue
+      ),
+      (
+        "{\"e\":\"bookTicker\",\"u\":1,\"s\":\"BTCUSDT\",\"b\":63943.90,\"B\":\"x\",\"a\":\"1.00\",\"A\":\"1.000\"}",
+        .wrongType
+      ),
+      (
+        "{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"BTCUSDT\",\"t\":1,\"p\":\"1.00\",\"q\":\"1.000\",\"m\":\"true\"}",
+        .wrongType
+      ),
+      (
+        "{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":5,\"t\":1,\"p\":\"1.00\",\"q\":\"1.000\",\"m\":true}",
+        .wrongType
+      ),
+      ("{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"BTC", .malformed),
+      ("{\"stream\":\"btcusdt@trade\",\"data\":{]}", .malformed),
+      ("", .malformed),
+      ("[]", .malformed),
+      ("{\"a\":1}}", .malformed),
+    ] as [(String, DecodeError)])
   func badFramesAreNamed(_ text: String, _ error: DecodeError) {
     let decoder = TestDecoder()
     #expect(decoder.decode(FrameDecoderTests.ticker) == .frame)
@@ -220,7 +254,9 @@ struct FrameDecoderTests {
     let original = Array(text.utf8)
     for _ in 0..<3000 {
       var bytes = original
-      for _ in 0...random.below(3) { bytes[11 + random.below(bytes.count - 11)] = UInt8(32 + random.below(95)) }
+      for _ in 0...random.below(3) {
+        bytes[11 + random.below(bytes.count - 11)] = UInt8(32 + random.below(95))
+      }
       if random.bernoulli(0.2) { bytes.removeLast(random.below(bytes.count - 11)) }
       let mutated = String(decoding: bytes, as: UTF8.self)
       if decoder.scans(mutated) {
@@ -236,9 +272,18 @@ struct FrameDecoderTests {
   @Test func kindsWithoutBookOrTradeAreKnown() {
     let decoder = TestDecoder()
     for (text, kind) in [
-      ("{\"e\":\"markPriceUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"p\":\"1\",\"i\":\"2\",\"r\":\"0\",\"T\":3}", FrameKind.markPrice),
-      ("{\"stream\":\"btcusdt@kline_1m\",\"data\":{\"e\":\"kline\",\"E\":1785048483771,\"s\":\"BTCUSDT\",\"k\":{\"t\":1, \"o\":\"2\"}}}", .kline),
-      ("{\"stream\":\"!forceOrder@arr\",\"data\":{\"e\":\"forceOrder\",\"E\":1,\"o\":{\"s\":\"IOTXUSDT\",\"S\":\"SELL\"}}}", .liquidation),
+      (
+        "{\"e\":\"markPriceUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"p\":\"1\",\"i\":\"2\",\"r\":\"0\",\"T\":3}",
+        FrameKind.markPrice
+      ),
+      (
+        "{\"stream\":\"btcusdt@kline_1m\",\"data\":{\"e\":\"kline\",\"E\":1785048483771,\"s\":\"BTCUSDT\",\"k\":{\"t\":1, \"o\":\"2\"}}}",
+        .kline
+      ),
+      (
+        "{\"stream\":\"!forceOrder@arr\",\"data\":{\"e\":\"forceOrder\",\"E\":1,\"o\":{\"s\":\"IOTXUSDT\",\"S\":\"SELL\"}}}",
+        .liquidation
+      ),
       ("{\"e\":\"ORDER_TRADE_UPDATE\",\"T\":1,\"E\":1,\"o\":{\"s\":\"BTCUSDT\"}}", .other),
       ("{\"result\":null,\"id\":1}", .other),
     ] {

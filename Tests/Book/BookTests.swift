@@ -8,7 +8,11 @@ private struct ReferenceBook {
   var asks: [Int64: Int64] = [:]
 
   mutating func set(_ isBid: Bool, _ price: Int64, _ quantity: Int64) {
-    if isBid { bids[price] = quantity == 0 ? nil : quantity } else { asks[price] = quantity == 0 ? nil : quantity }
+    if isBid {
+      bids[price] = quantity == 0 ? nil : quantity
+    } else {
+      asks[price] = quantity == 0 ? nil : quantity
+    }
   }
 
   var sortedBids: [[Int64]] { bids.sorted { $0.key > $1.key }.map { [$0.key, $0.value] } }
@@ -55,7 +59,8 @@ struct BookTests {
         }
         if side == 0 { bidCount = prices.count }
       }
-      book.apply(prices: prices, quantities: quantities, bidCount: bidCount, askCount: prices.count - bidCount)
+      book.apply(
+        prices: prices, quantities: quantities, bidCount: bidCount, askCount: prices.count - bidCount)
       let bestBid = reference.bids.keys.max() ?? 0
       let bestAsk = reference.asks.keys.min() ?? 0
       if book.bids.bestPrice != bestBid || book.asks.bestQuantity != reference.asks[bestAsk] ?? 0 {

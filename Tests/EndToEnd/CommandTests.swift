@@ -33,7 +33,9 @@ struct Outcome {
   var output: String
   var error: String
 
-  var json: JSONValue { (try? JSONValue(parsing: output.split(separator: "\n").last.map(String.init) ?? "")) ?? .null }
+  var json: JSONValue {
+    (try? JSONValue(parsing: output.split(separator: "\n").last.map(String.init) ?? "")) ?? .null
+  }
 }
 
 /// Runs the release binary as a user would.
@@ -65,7 +67,9 @@ struct CommandTests {
   /// The shipped configuration lists every key at its default.
   @Test func shippedConfigurationIsTrue() throws {
     let shipped = try String(decoding: Files.read("config/defaults.yaml"), as: UTF8.self)
-    #expect(shipped == WeirConfiguration.schema.defaultsText(), "run: weir config --defaults > config/defaults.yaml")
+    #expect(
+      shipped == WeirConfiguration.schema.defaultsText(), "run: weir config --defaults > config/defaults.yaml"
+    )
   }
 }
 
@@ -109,11 +113,14 @@ struct EndToEndTests {
     let tape = scratch.path + "/tape"
     #expect(
       try weir(
-        "venue", "generate", "--seed", "3", "--symbols", "BTCUSDT,SOLUSDT", "--minutes", "4", "--gaps", "2", "--out",
+        "venue", "generate", "--seed", "3", "--symbols", "BTCUSDT,SOLUSDT", "--minutes", "4", "--gaps", "2",
+        "--out",
         tape, "--truth", scratch.path + "/truth.json"
       ).code == 0)
-    let one = try weir("replay", tape, "--out", scratch.path + "/1", "--json", "--final-books", scratch.path + "/books.json")
-    let two = try weir("replay", tape, "--out", scratch.path + "/2", "--json", "--sink", "jsonl", "--speed", "x300")
+    let one = try weir(
+      "replay", tape, "--out", scratch.path + "/1", "--json", "--final-books", scratch.path + "/books.json")
+    let two = try weir(
+      "replay", tape, "--out", scratch.path + "/2", "--json", "--sink", "jsonl", "--speed", "x300")
     #expect(one.code == 0 && two.code == 0)
     #expect(one.json["signals_sha256"]?.text?.count == 64)
     #expect(one.json["signals_sha256"] == two.json["signals_sha256"])
@@ -121,7 +128,8 @@ struct EndToEndTests {
       #expect((one.json[key]?.double ?? 0) > 0, "\(key)")
     }
     for key in [
-      "frames", "depth_events", "book_ticker_events", "trades", "trades_excluded", "decode_errors", "gaps", "resyncs",
+      "frames", "depth_events", "book_ticker_events", "trades", "trades_excluded", "decode_errors", "gaps",
+      "resyncs",
       "crossed", "ofi_l1_sum", "ofi_book_l1_sum", "cvd", "r2_10s", "signals", "confirmed", "strong",
     ] {
       #expect(one.json["symbols"]?["BTCUSDT"]?[key]?.double != nil, "\(key)")
@@ -143,8 +151,10 @@ struct EndToEndTests {
     let scratch = Scratch()
     let out = scratch.path + "/tape"
     for (name, bytes) in [
-      ("empty.gz", []), ("empty.txt", []), ("junk.bin", (0..<5000).map { UInt8(truncatingIfNeeded: $0 &* 7919 >> 3) }),
-      ("junk.gz", [0x1F, 0x8B, 8, 0] + [UInt8](repeating: 0xAA, count: 400)), ("words.txt", Array("no frames here\n".utf8)),
+      ("empty.gz", []), ("empty.txt", []),
+      ("junk.bin", (0..<5000).map { UInt8(truncatingIfNeeded: $0 &* 7919 >> 3) }),
+      ("junk.gz", [0x1F, 0x8B, 8, 0] + [UInt8](repeating: 0xAA, count: 400)),
+      ("words.txt", Array("no frames here\n".utf8)),
     ] as [(String, [UInt8])] {
       let result = try weir("import", "--out", out + name, scratch.file(name, bytes))
       #expect(result.code == 1, "\(name)")
@@ -159,24 +169,29 @@ struct EndToEndTests {
     #expect(readOnly.code == 1)
     #expect(readOnly.error.contains("file/"))
     #expect(try weir("venue", "generate", "--minutes", "1", "--out", blocked).code == 1)
-    #expect(try weir("venue", "generate", "--minutes", "1", "--symbols", "BTCUSDT,BTCUSDT", "--out", out + "2").code == 2)
+    #expect(
+      try weir("venue", "generate", "--minutes", "1", "--symbols", "BTCUSDT,BTCUSDT", "--out", out + "2").code
+        == 2)
     #expect(try weir("venue", "generate", "--minutes", "1", "--out", out).code == 1)
   }
 
   @Test func badFramesAreCountedSkips() throws {
     let scratch = Scratch()
-    let trade = "{\"stream\":\"xusdt@trade\",\"data\":{\"e\":\"trade\",\"E\":1721347022956,\"T\":1721347022956,\"s\":\"XUSDT\",\"t\":1,\"p\":\"1.50\",\"q\":\"2\",\"X\":\"MARKET\",\"m\":true}}"
+    let trade =
+      "{\"stream\":\"xusdt@trade\",\"data\":{\"e\":\"trade\",\"E\":1721347022956,\"T\":1721347022956,\"s\":\"XUSDT\",\"t\":1,\"p\":\"1.50\",\"q\":\"2\",\"X\":\"MARKET\",\"m\":true}}"
     let lines = [
       trade, "\u{1}\u{2} binary", trade.replacingOccurrences(of: "\"q\":\"2\",", with: ""),
       trade.replacingOccurrences(of: "1.50", with: "99999999999999999999.50"),
-      trade.replacingOccurrences(of: "1.50", with: "1.505"), trade.replacingOccurrences(of: "\"t\":1", with: "\"t\":2"),
+      trade.replacingOccurrences(of: "1.50", with: "1.505"),
+      trade.replacingOccurrences(of: "\"t\":1", with: "\"t\":2"),
     ].enumerated().map { "17213470209844809\(40 + $0.offset) \($0.element)" }
     let file = scratch.file("frames.txt", lines.joined(separator: "\n") + "\n")
     let imported = try weir("import", "--out", scratch.path + "/tape", "--json", file)
     #expect(imported.code == 0)
     #expect(imported.json["frames"]?.integer == 5)
     #expect(imported.json["skipped_lines"]?.integer == 1)
-    let replay = try weir("replay", scratch.path + "/tape", "--out", scratch.path + "/run", "--json", "--sink", "jsonl")
+    let replay = try weir(
+      "replay", scratch.path + "/tape", "--out", scratch.path + "/run", "--json", "--sink", "jsonl")
     #expect(replay.code == 0)
     #expect(replay.json["symbols"]?["XUSDT"]?["decode_errors"]?.integer == 3)
     #expect(replay.json["decode_error_reasons"]?["off_grid"]?.integer == 1)

@@ -51,7 +51,8 @@ struct SlidingSumTests {
 
 @Suite("Standardizer")
 struct StandardizerTests {
-  private func naive(_ method: FlowConfiguration.Standardization, _ history: [Double], _ x: Double) -> Double {
+  private func naive(_ method: FlowConfiguration.Standardization, _ history: [Double], _ x: Double) -> Double
+  {
     let n = Double(history.count)
     switch method {
     case .rank:
@@ -139,7 +140,9 @@ struct StandardizerTests {
 struct FusionTests {
   private let c = FusionConfiguration()
 
-  private func fused(_ ofi: Double?, _ cvd: Double?, lag: (Double, Double) = (0, 0), stale: (Double, Double) = (0, 0)) -> FusedScore {
+  private func fused(
+    _ ofi: Double?, _ cvd: Double?, lag: (Double, Double) = (0, 0), stale: (Double, Double) = (0, 0)
+  ) -> FusedScore {
     FusedScore(
       ofi: Factor(z: ofi, lagMs: lag.0, stalenessMs: stale.0),
       cvd: Factor(z: cvd, lagMs: lag.1, stalenessMs: stale.1), c)
@@ -199,7 +202,9 @@ struct TradeFlowTests {
     var never = CumulativeVolumeDelta(reset: .never)
     var session = CumulativeVolumeDelta(reset: .session)
     let midnight: Int64 = 1_721_347_200_000
-    for (offset, quantity, side) in [(-2, 5, Aggressor.buyer), (-1, 7, .seller), (0, 3, .buyer), (9, 1, .seller)] as [(Int64, Int64, Aggressor)] {
+    for (offset, quantity, side) in [
+      (-2, 5, Aggressor.buyer), (-1, 7, .seller), (0, 3, .buyer), (9, 1, .seller),
+    ] as [(Int64, Int64, Aggressor)] {
       _ = never.add(quantity: quantity, aggressor: side, at: midnight + offset)
       _ = session.add(quantity: quantity, aggressor: side, at: midnight + offset)
     }

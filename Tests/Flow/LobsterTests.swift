@@ -50,7 +50,8 @@ private func wholeNumbers(_ line: ArraySlice<UInt8>) -> [Int64] {
       result.append(0)
       isFraction = false
     case 46: isFraction = true
-    case 48...57 where !isFraction: result[result.count - 1] = result[result.count - 1] * 10 + Int64(byte - 48)
+    case 48...57 where !isFraction:
+      result[result.count - 1] = result[result.count - 1] * 10 + Int64(byte - 48)
     default: break
     }
   }
@@ -75,7 +76,8 @@ struct LobsterTests {
     var before: Quote?
     for (row, message) in zip(book, messages) {
       let numbers = wholeNumbers(row)
-      let after = Quote(bidPrice: numbers[2], bidQuantity: numbers[3], askPrice: numbers[0], askQuantity: numbers[1])
+      let after = Quote(
+        bidPrice: numbers[2], bidQuantity: numbers[3], askPrice: numbers[0], askQuantity: numbers[1])
       let bucket = (Int(wholeNumbers(message)[0]) - 34_200) / 10
       guard bucket >= 0, bucket < 2340 else { continue }
       if let before { ofi[bucket] += Double(OrderFlowImbalance.contribution(before: before, after: after)) }

@@ -8,7 +8,9 @@ import Venue
 @testable import Services
 
 /// Runs the signal stage over tape bytes in memory, in blocks of a chosen size.
-func runPipeline(_ lines: [UInt8], blockBytes: Int = .max, configuration: SignalConfiguration = .init()) -> PipelineRun {
+func runPipeline(_ lines: [UInt8], blockBytes: Int = .max, configuration: SignalConfiguration = .init())
+  -> PipelineRun
+{
   var pipeline = SignalPipeline(configuration)
   var rows: [Signal] = []
   var start = 0
@@ -16,7 +18,8 @@ func runPipeline(_ lines: [UInt8], blockBytes: Int = .max, configuration: Signal
     var end = min(lines.count, blockBytes == .max ? lines.count : start + blockBytes)
     while end < lines.count, lines[end - 1] != 10 { end += 1 }
     let count = end - start
-    let block = UnsafeMutableRawBufferPointer.allocate(byteCount: count + Tape.blockPaddingBytes, alignment: 64)
+    let block = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: count + Tape.blockPaddingBytes, alignment: 64)
     defer { block.deallocate() }
     block.initializeMemory(as: UInt8.self, repeating: 0)
     lines[start..<end].withUnsafeBytes { block.copyMemory(from: $0) }
@@ -28,7 +31,8 @@ func runPipeline(_ lines: [UInt8], blockBytes: Int = .max, configuration: Signal
     }
     start = end
   }
-  return PipelineRun(rows: rows, totals: pipeline.totals, books: pipeline.finalBooks(), symbols: pipeline.symbolResults())
+  return PipelineRun(
+    rows: rows, totals: pipeline.totals, books: pipeline.finalBooks(), symbols: pipeline.symbolResults())
 }
 
 struct PipelineRun {
@@ -45,10 +49,13 @@ struct TapeText {
   var bytes: [UInt8] = []
   private var sequence = 0
 
-  mutating func record(_ kind: String, _ receiveNs: Int64, connection: Int = 0, stream: String?, _ data: String) {
+  mutating func record(
+    _ kind: String, _ receiveNs: Int64, connection: Int = 0, stream: String?, _ data: String
+  ) {
     sequence += 1
     let name = stream.map { "\"\($0)\"" } ?? "null"
-    let line = "{\"seq\":\(sequence),\"recv_ns\":\(receiveNs),\"conn\":\(connection),\"kind\":\"\(kind)\",\"stream\":\(name),\"data\":\(data)}\n"
+    let line =
+      "{\"seq\":\(sequence),\"recv_ns\":\(receiveNs),\"conn\":\(connection),\"kind\":\"\(kind)\",\"stream\":\(name),\"data\":\(data)}\n"
     bytes += Array(line.utf8)
   }
 }

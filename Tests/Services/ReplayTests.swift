@@ -9,7 +9,8 @@ import Testing
 @Suite("Replay")
 struct ReplayTests {
   private func replay(
-    _ tape: String, _ out: String, sink: SignalSinkSet.Choice = .dual, speed: Double? = nil, books: String? = nil
+    _ tape: String, _ out: String, sink: SignalSinkSet.Choice = .dual, speed: Double? = nil,
+    books: String? = nil
   ) throws -> ReplayResult {
     try Replay.run(
       ReplayOptions(
@@ -81,20 +82,26 @@ struct ReplayTests {
     defer { removeFolder(folder) }
     try makeMarket(folder + "/tape", minutes: 1)
     _ = try replay(folder + "/tape", folder + "/run")
-    #expect(throws: ReplayError.outputInUse(folder + "/run")) { try replay(folder + "/tape", folder + "/run") }
+    #expect(throws: ReplayError.outputInUse(folder + "/run")) {
+      try replay(folder + "/tape", folder + "/run")
+    }
     try Files.makeFolder(folder + "/empty")
-    #expect(throws: ReplayError.emptyTape(folder + "/empty")) { try replay(folder + "/empty", folder + "/other") }
+    #expect(throws: ReplayError.emptyTape(folder + "/empty")) {
+      try replay(folder + "/empty", folder + "/other")
+    }
     #expect(throws: TapeError.self) { try replay(folder + "/none", folder + "/other") }
   }
 }
 
 /// The recordings against numbers computed independently of Weir.
-@Suite("Recordings", .enabled(if: Files.isFolder(recordingsFolder), "the recordings are not here; set WEIR_DATA"))
+@Suite(
+  "Recordings", .enabled(if: Files.isFolder(recordingsFolder), "the recordings are not here; set WEIR_DATA"))
 struct RecordingReplayTests {
   private func run(_ files: [String]) throws -> ReplayResult {
     let folder = temporaryFolder()
     defer { removeFolder(folder) }
-    _ = try importRecordings(ImportOptions(output: folder + "/tape", files: files.map { recordingsFolder + "/" + $0 }))
+    _ = try importRecordings(
+      ImportOptions(output: folder + "/tape", files: files.map { recordingsFolder + "/" + $0 }))
     return try Replay.run(
       ReplayOptions(
         tape: folder + "/tape", out: folder + "/run", sink: .jsonl, configuration: WeirConfiguration(),
@@ -117,7 +124,8 @@ struct RecordingReplayTests {
       #expect(symbol.ofiLevelOne.text == ofi)
       #expect(symbol.cvd.text == cvd)
       #expect(abs(try #require(symbol.r2) - r2) < 0.001)
-      #expect(symbol.gaps == 0 && symbol.resyncs == 0 && symbol.crossed == 0 && symbol.counts.decodeErrors == 0)
+      #expect(
+        symbol.gaps == 0 && symbol.resyncs == 0 && symbol.crossed == 0 && symbol.counts.decodeErrors == 0)
       // The receive clock is 1.5 s behind: latency is above the fastest event, so rows are still confirmed.
       #expect(symbol.counts.confirmed > 0)
       #expect(symbol.counts.guardReasons[Int(Signal.GuardReason.lag.rawValue)] == 0)

@@ -8,7 +8,9 @@ import Testing
 struct SignalPipelineTests {
   private let start: Int64 = 1_767_571_200_000
 
-  private func depth(_ symbol: String, _ ids: (Int64, Int64, Int64), _ bids: String, _ asks: String, at ms: Int64) -> String {
+  private func depth(
+    _ symbol: String, _ ids: (Int64, Int64, Int64), _ bids: String, _ asks: String, at ms: Int64
+  ) -> String {
     "{\"e\":\"depthUpdate\",\"E\":\(ms),\"T\":\(ms),\"s\":\"\(symbol)\",\"U\":\(ids.0),\"u\":\(ids.1),\"pu\":\(ids.2),\"b\":\(bids),\"a\":\(asks)}"
   }
 
@@ -21,7 +23,9 @@ struct SignalPipelineTests {
     var tape = TapeText()
     let ns = start * 1_000_000
     func event(_ ids: (Int64, Int64, Int64), _ bids: String, _ asks: String, _ after: Int64) {
-      tape.record("frame", ns + after * 1_000_000, stream: "xusdt@depth", depth("XUSDT", ids, bids, asks, at: start + after))
+      tape.record(
+        "frame", ns + after * 1_000_000, stream: "xusdt@depth",
+        depth("XUSDT", ids, bids, asks, at: start + after))
     }
     event((90, 95, 80), "[[\"50.0\",\"1\"]]", "[]", 0)  // before the snapshot: dropped
     event((96, 104, 95), "[[\"99.9\",\"0\"]]", "[]", 100)  // bridges
@@ -42,14 +46,17 @@ struct SignalPipelineTests {
     #expect(x.bookIsSynchronized)
     #expect(
       run.books.text()
-        == "{\"XUSDT\":{\"bids\":[[\"100.0\",\"5\"],[\"99.9\",\"7\"],[\"99.7\",\"4\"]],\"asks\":[[\"100.1\",\"2\"],[\"100.2\",\"8\"]]}}")
+        == "{\"XUSDT\":{\"bids\":[[\"100.0\",\"5\"],[\"99.9\",\"7\"],[\"99.7\",\"4\"]],\"asks\":[[\"100.1\",\"2\"],[\"100.2\",\"8\"]]}}"
+    )
   }
 
   @Test func crossedBookStartsAgain() {
     var tape = TapeText()
     let ns = start * 1_000_000
     tape.record("snapshot", ns, stream: "xusdt@snapshot", snapshot(100))
-    tape.record("frame", ns + 1, stream: "xusdt@depth", depth("XUSDT", (99, 101, 98), "[[\"100.2\",\"1\"]]", "[]", at: start))
+    tape.record(
+      "frame", ns + 1, stream: "xusdt@depth",
+      depth("XUSDT", (99, 101, 98), "[[\"100.2\",\"1\"]]", "[]", at: start))
     let run = runPipeline(tape.bytes)
     #expect(run.symbol("XUSDT").crossed == 1)
     #expect(!run.symbol("XUSDT").bookIsSynchronized)
@@ -62,7 +69,8 @@ struct SignalPipelineTests {
     func ticker(_ symbol: String, _ id: Int, _ after: Int64, _ bid: String) {
       tape.record(
         "frame", ns + after * 1_000_000, stream: symbol.lowercased() + "@bookTicker",
-        "{\"e\":\"bookTicker\",\"u\":\(id),\"s\":\"\(symbol)\",\"b\":\"\(bid)\",\"B\":\"1.0\",\"a\":\"101.0\",\"A\":\"1.0\",\"T\":\(start),\"E\":\(start)}")
+        "{\"e\":\"bookTicker\",\"u\":\(id),\"s\":\"\(symbol)\",\"b\":\"\(bid)\",\"B\":\"1.0\",\"a\":\"101.0\",\"A\":\"1.0\",\"T\":\(start),\"E\":\(start)}"
+      )
     }
     ticker("AUSDT", 1, 10, "100.0")
     ticker("BUSDT", 1, 20, "100.0")
@@ -72,7 +80,10 @@ struct SignalPipelineTests {
     let run = runPipeline(tape.bytes)
     let times = run.rows.map { ($0.receiveTime.milliseconds - start, run.symbols[$0.symbol.index].name) }
     #expect(times.map(\.0) == [250, 250, 500, 500, 750, 750, 1000, 1000, 1250, 1250])
-    #expect(times.map(\.1) == ["AUSDT", "BUSDT", "AUSDT", "BUSDT", "AUSDT", "BUSDT", "AUSDT", "BUSDT", "AUSDT", "BUSDT"])
+    #expect(
+      times.map(\.1) == [
+        "AUSDT", "BUSDT", "AUSDT", "BUSDT", "AUSDT", "BUSDT", "AUSDT", "BUSDT", "AUSDT", "BUSDT",
+      ])
     #expect(run.rows[2].doubledMid == 2010)
     #expect(run.rows[4].doubledMid == 2015)
     #expect(run.rows.allSatisfy { $0.guardReason == .warmup && !$0.confirmed })
@@ -84,7 +95,8 @@ struct SignalPipelineTests {
     for (id, after) in [(1, 0), (2, 3_600_000)] as [(Int, Int64)] {
       tape.record(
         "frame", ns + after * 1_000_000, stream: "ausdt@bookTicker",
-        "{\"e\":\"bookTicker\",\"u\":\(id),\"s\":\"AUSDT\",\"b\":\"1.0\",\"B\":\"1\",\"a\":\"1.1\",\"A\":\"1\",\"T\":\(start),\"E\":\(start)}")
+        "{\"e\":\"bookTicker\",\"u\":\(id),\"s\":\"AUSDT\",\"b\":\"1.0\",\"B\":\"1\",\"a\":\"1.1\",\"A\":\"1\",\"T\":\(start),\"E\":\(start)}"
+      )
     }
     let run = runPipeline(tape.bytes)
     #expect(run.rows.count == 240 || run.rows.count == 241)
@@ -94,14 +106,23 @@ struct SignalPipelineTests {
   @Test func badFramesAreCountedAndTheRestGoesOn() {
     var tape = TapeText()
     let ns = start * 1_000_000
-    let good = "{\"e\":\"trade\",\"E\":\(start),\"T\":\(start),\"s\":\"XUSDT\",\"t\":1,\"p\":\"1.0\",\"q\":\"2\",\"X\":\"MARKET\",\"m\":false}"
+    let good =
+      "{\"e\":\"trade\",\"E\":\(start),\"T\":\(start),\"s\":\"XUSDT\",\"t\":1,\"p\":\"1.0\",\"q\":\"2\",\"X\":\"MARKET\",\"m\":false}"
     tape.record("frame", ns, stream: "xusdt@trade", good)
-    tape.record("frame", ns, stream: "xusdt@trade", "{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"XUSDT\",\"t\":2,\"p\":\"1.0\",\"m\":false}")
-    tape.record("frame", ns, stream: "xusdt@trade", good.replacing("\"1.0\"", with: "\"99999999999999999999.0\"").replacing("\"t\":1", with: "\"t\":2"))
+    tape.record(
+      "frame", ns, stream: "xusdt@trade",
+      "{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"XUSDT\",\"t\":2,\"p\":\"1.0\",\"m\":false}")
+    tape.record(
+      "frame", ns, stream: "xusdt@trade",
+      good.replacing("\"1.0\"", with: "\"99999999999999999999.0\"").replacing("\"t\":1", with: "\"t\":2"))
     tape.record("frame", ns, stream: nil, "\"\\u0000 junk\"")
     tape.bytes += Array("not a record\n".utf8)
-    tape.record("frame", ns, stream: "xusdt@trade", good.replacing("MARKET", with: "INSURANCE_FUND").replacing("\"t\":1", with: "\"t\":2"))
-    tape.record("frame", ns, stream: "xusdt@trade", good.replacing("\"t\":1", with: "\"t\":3").replacing("false", with: "true"))
+    tape.record(
+      "frame", ns, stream: "xusdt@trade",
+      good.replacing("MARKET", with: "INSURANCE_FUND").replacing("\"t\":1", with: "\"t\":2"))
+    tape.record(
+      "frame", ns, stream: "xusdt@trade",
+      good.replacing("\"t\":1", with: "\"t\":3").replacing("false", with: "true"))
     let run = runPipeline(tape.bytes)
     let x = run.symbol("XUSDT")
     #expect(x.counts.decodeErrors == 2)

@@ -39,17 +39,43 @@ struct GatesTests {
   }
 
   @Test func firstReasonWins() {
-    #expect(reason { $0.lagMs = 601; $0.score = 0.1; $0.consistency = 0 } == .lag)
-    #expect(reason { $0.score = 0.1; $0.consistency = 0 } == .lowConsistency)
+    #expect(
+      reason {
+        $0.lagMs = 601; $0.score = 0.1; $0.consistency = 0
+      } == .lag)
+    #expect(
+      reason {
+        $0.score = 0.1; $0.consistency = 0
+      } == .lowConsistency)
   }
 
   @Test func repeatsAndReversals() {
     var gates = Gates(GateConfiguration())
     #expect(gates.step(input()).confirmed)
     #expect(gates.step(input { $0.timeMs += 249 }).reason == .dedupe)
-    #expect(gates.step(input { $0.timeMs += 249; $0.kind = .strongBuy }).confirmed)
-    #expect(gates.step(input { $0.timeMs += 1248; $0.kind = .sell }).reason == .reverseCooldown)
-    #expect(gates.step(input { $0.timeMs += 1249; $0.kind = .sell }).confirmed)
-    #expect(!gates.step(input { $0.timeMs += 1300; $0.kind = .neutral }).confirmed)
+    #expect(
+      gates.step(
+        input {
+          $0.timeMs += 249; $0.kind = .strongBuy
+        }
+      ).confirmed)
+    #expect(
+      gates.step(
+        input {
+          $0.timeMs += 1248; $0.kind = .sell
+        }
+      ).reason == .reverseCooldown)
+    #expect(
+      gates.step(
+        input {
+          $0.timeMs += 1249; $0.kind = .sell
+        }
+      ).confirmed)
+    #expect(
+      !gates.step(
+        input {
+          $0.timeMs += 1300; $0.kind = .neutral
+        }
+      ).confirmed)
   }
 }

@@ -109,14 +109,16 @@ extension WeirConfiguration {
     .integer("flow.cvd_window_ms", \.signal.flow.cvdWindowMs, 100...600_000, "CVD delta window"),
     .integer("flow.history_ms", \.signal.flow.historyMs, 10_000...86_400_000, "history a value is judged by"),
     .integer("flow.history_stride_ms", \.signal.flow.historyStrideMs, 10...60_000, "distance of its samples"),
-    .integer("flow.warmup_ms", \.signal.flow.warmupMs, 1000...86_400_000, "history needed before the first z"),
+    .integer(
+      "flow.warmup_ms", \.signal.flow.warmupMs, 1000...86_400_000, "history needed before the first z"),
     .integer("flow.levels", \.signal.flow.levels, 1...FlowConfiguration.levelsMax, "book levels in the OFI"),
     .doubles(
       "flow.weights", \.signal.flow.weights, 0...1, count: 1...FlowConfiguration.levelsMax,
       "weight of each level, best first; normalised"),
     .choice("flow.standardization", \.signal.flow.standardization, "how a value is judged"),
     .double("flow.z_clip", \.signal.flow.zClip, 1...100, "bound of z in the output"),
-    .double("flow.scale_floor_ratio", \.signal.flow.scaleFloorRatio, 0...1, "floor of the scale for sd and mad"),
+    .double(
+      "flow.scale_floor_ratio", \.signal.flow.scaleFloorRatio, 0...1, "floor of the scale for sd and mad"),
     .choice("flow.cvd_reset", \.signal.flow.cvdReset, "when the running CVD returns to zero"),
     .integer(
       "signal.idle_rows_s_max", \.signal.idleRowsSecondsMax, 1...86_400,
@@ -126,12 +128,16 @@ extension WeirConfiguration {
   private static let fusionKeys: [ConfigKey<WeirConfiguration>] = [
     .double("fusion.weight_ofi", \.signal.flow.fusion.weightOFI, 0...1, "weight of OFI in the score"),
     .double("fusion.weight_cvd", \.signal.flow.fusion.weightCVD, 0...1, "weight of CVD in the score"),
-    .double("fusion.lag_ms_max", \.signal.flow.fusion.lagMaxMs, 0...60_000, "a factor later by more stands aside"),
-    .double("fusion.stale_ms", \.signal.flow.fusion.staleMs, 0...600_000, "a factor silent for longer stands aside"),
+    .double(
+      "fusion.lag_ms_max", \.signal.flow.fusion.lagMaxMs, 0...60_000, "a factor later by more stands aside"),
+    .double(
+      "fusion.stale_ms", \.signal.flow.fusion.staleMs, 0...600_000, "a factor silent for longer stands aside"),
     .double("fusion.base.signal", \.signal.flow.fusion.base.signal, 0...10, "|score| of a signal"),
     .double("fusion.base.strong", \.signal.flow.fusion.base.strong, 0...10, "|score| of a strong signal"),
-    .double("fusion.active.signal", \.signal.flow.fusion.active.signal, 0...10, "the same in an active market"),
-    .double("fusion.active.strong", \.signal.flow.fusion.active.strong, 0...10, "the same in an active market"),
+    .double(
+      "fusion.active.signal", \.signal.flow.fusion.active.signal, 0...10, "the same in an active market"),
+    .double(
+      "fusion.active.strong", \.signal.flow.fusion.active.strong, 0...10, "the same in an active market"),
     .double("fusion.quiet.signal", \.signal.flow.fusion.quiet.signal, 0...10, "the same in a quiet market"),
     .double("fusion.quiet.strong", \.signal.flow.fusion.quiet.strong, 0...10, "the same in a quiet market"),
     .double(
@@ -140,7 +146,8 @@ extension WeirConfiguration {
     .integer(
       "fusion.hysteresis_expiry_ms", \.signal.flow.fusion.hysteresisExpiryMs, 0...600_000,
       "and for at most this long below it"),
-    .integer("fusion.cooldown_ms", \.signal.flow.fusion.cooldownMs, 0...60_000, "between two changes of type"),
+    .integer(
+      "fusion.cooldown_ms", \.signal.flow.fusion.cooldownMs, 0...60_000, "between two changes of type"),
     .integer(
       "fusion.cooldown_strong_ms", \.signal.flow.fusion.cooldownStrongMs, 0...60_000,
       "the same at the strong threshold"),
@@ -150,14 +157,17 @@ extension WeirConfiguration {
   ]
 
   private static let gateKeys: [ConfigKey<WeirConfiguration>] = [
-    .double("gates.missing_ratio_max", \.signal.gates.missingRatioMax, 0...1, "missing messages over a minute"),
+    .double(
+      "gates.missing_ratio_max", \.signal.gates.missingRatioMax, 0...1, "missing messages over a minute"),
     .double("gates.lag_ms_max", \.signal.gates.lagMsMax, 0...60_000, "event latency"),
-    .double("gates.staleness_ms_max", \.signal.gates.stalenessMsMax, 0...600_000, "silence of the connection"),
+    .double(
+      "gates.staleness_ms_max", \.signal.gates.stalenessMsMax, 0...600_000, "silence of the connection"),
     .double("gates.spread_bps_max", \.signal.gates.spreadBpsMax, 0...10_000, "spread in basis points"),
     .double("gates.consistency_min", \.signal.gates.consistencyMin, 0...1, "agreement of OFI and CVD"),
     .double("gates.score_min", \.signal.gates.scoreMin, 0...10, "|score| below which a row is weak"),
     .integer("gates.resync_cooldown_ms", \.signal.gates.resyncCooldownMs, 0...3_600_000, "after a resync"),
-    .integer("gates.reconnect_cooldown_ms", \.signal.gates.reconnectCooldownMs, 0...3_600_000, "after a reconnect"),
+    .integer(
+      "gates.reconnect_cooldown_ms", \.signal.gates.reconnectCooldownMs, 0...3_600_000, "after a reconnect"),
     .integer(
       "gates.reverse_cooldown_ms", \.signal.gates.reverseCooldownMs, 0...3_600_000,
       "between confirmed signals of opposite direction"),
@@ -184,7 +194,9 @@ extension WeirConfiguration {
     func demand(_ holds: Bool, _ key: String, _ message: String) {
       if !holds { issues.append(ConfigIssue(key, message)) }
     }
-    demand(flow.weights.count >= flow.levels, "flow.weights", "needs a weight for each of flow.levels = \(flow.levels)")
+    demand(
+      flow.weights.count >= flow.levels, "flow.weights",
+      "needs a weight for each of flow.levels = \(flow.levels)")
     demand(flow.weights.prefix(flow.levels).reduce(0, +) > 0, "flow.weights", "must not all be 0")
     demand(flow.weights[0] > 0, "flow.weights", "must give level 1 a weight above 0")
     demand(
@@ -195,16 +207,22 @@ extension WeirConfiguration {
       "holds more than \(FlowConfiguration.historySamplesMax) samples; raise flow.history_stride_ms")
     demand(
       flow.historyMs / flow.historyStrideMs >= 10, "flow.history_ms", "holds fewer than 10 samples")
-    demand(flow.warmupMs <= flow.historyMs, "flow.warmup_ms", "must not exceed flow.history_ms = \(flow.historyMs)")
+    demand(
+      flow.warmupMs <= flow.historyMs, "flow.warmup_ms", "must not exceed flow.history_ms = \(flow.historyMs)"
+    )
     demand(
       flow.historyMs >= 60 * max(flow.ofiWindowMs, flow.cvdWindowMs), "flow.history_ms",
-      "must span at least 60 aggregation windows, or z values judge a window by a handful of independent ones")
+      "must span at least 60 aggregation windows, or z values judge a window by a handful of independent ones"
+    )
     demand(
-      flow.fusion.weightOFI + flow.fusion.weightCVD > 0, "fusion.weight_ofi", "and fusion.weight_cvd must not both be 0")
+      flow.fusion.weightOFI + flow.fusion.weightCVD > 0, "fusion.weight_ofi",
+      "and fusion.weight_cvd must not both be 0")
     for (name, thresholds) in [
       ("base", flow.fusion.base), ("active", flow.fusion.active), ("quiet", flow.fusion.quiet),
     ] {
-      demand(thresholds.strong >= thresholds.signal, "fusion.\(name).strong", "must be at least fusion.\(name).signal")
+      demand(
+        thresholds.strong >= thresholds.signal, "fusion.\(name).strong",
+        "must be at least fusion.\(name).signal")
     }
     demand(
       flow.fusion.cooldownStrongMs <= flow.fusion.cooldownMs, "fusion.cooldown_strong_ms",

@@ -49,7 +49,9 @@ public enum ReplayError: Error, Equatable, CustomStringConvertible {
 /// Tape → signals → sinks, report and summary: the shell around ``SignalPipeline``.
 public enum Replay {
   /// - Parameter progress: called with the records processed, about once a block.
-  public static func run(_ options: ReplayOptions, progress: (Int64) -> Void = { _ in }) throws -> ReplayResult {
+  public static func run(_ options: ReplayOptions, progress: (Int64) -> Void = { _ in }) throws
+    -> ReplayResult
+  {
     let started = ProcessUsage.now()
     let configuration = options.configuration
     var reader = try TapeReader(folder: options.tape)
@@ -83,7 +85,8 @@ public enum Replay {
       // The accumulator holds a week; the finished days of a longer tape are written as they go.
       if report.days.count > Replay.daysHeldMax {
         for day in report.takeFinishedDays() {
-          try DailyReport(day: day, symbols: report.symbols, options: reportOptions).write(runFolder: options.out)
+          try DailyReport(day: day, symbols: report.symbols, options: reportOptions).write(
+            runFolder: options.out)
         }
       }
       progress(pipeline.totals.lastSequence)

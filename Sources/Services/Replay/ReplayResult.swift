@@ -45,7 +45,8 @@ public struct ReplayResult: Sendable {
   public internal(set) var topSignals: [TopSignal] = []
 
   init(
-    pipeline: borrowing SignalPipeline, usage: ProcessUsage, sinks: SignalSinkSet.Counts, signalsSHA256: String,
+    pipeline: borrowing SignalPipeline, usage: ProcessUsage, sinks: SignalSinkSet.Counts,
+    signalsSHA256: String,
     tape: TapeReadReport, options: ReplayOptions
   ) {
     totals = pipeline.totals
@@ -173,7 +174,8 @@ extension SignalPipeline {
         duplicates: state.pointee.book.duplicates + Int(state.pointee.counts.tickersRepeated),
         crossed: state.pointee.book.crossed, snapshots: state.pointee.book.snapshots,
         snapshotsTooOld: state.pointee.book.snapshotsTooOld, tradesMissing: state.pointee.trades.missing,
-        tradeDuplicates: state.pointee.trades.duplicates, bookIsSynchronized: state.pointee.book.isSynchronized,
+        tradeDuplicates: state.pointee.trades.duplicates,
+        bookIsSynchronized: state.pointee.book.isSynchronized,
         lastUpdateID: state.pointee.book.sync.lastUpdateID,
         ofiLevelOne: .decimal(state.pointee.flow.tickerImbalance, scale),
         ofiBookLevelOne: .decimal(state.pointee.flow.bookImbalance, scale),
@@ -194,7 +196,8 @@ extension SignalPipeline {
         return JSONValue.Member(
           symbols[state.pointee.symbol],
           .object([
-            "bids": side(state.pointee.book.book.bids.levels()), "asks": side(state.pointee.book.book.asks.levels()),
+            "bids": side(state.pointee.book.book.bids.levels()),
+            "asks": side(state.pointee.book.book.asks.levels()),
           ]))
       })
   }

@@ -8,7 +8,8 @@ extension SignalPipeline {
   /// Takes a record that is not a frame of a known shape. `false` when rows must be taken first.
   @inline(never)
   mutating func takeUncommonRecord(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Bool {
-    if let header = RecordHeader(scanningFrame: base, start), let payload = header.payload(base, lineEnd: end) {
+    if let header = RecordHeader(scanningFrame: base, start), let payload = header.payload(base, lineEnd: end)
+    {
       makeGridRows(until: header.receiveNs)
       if rowsAreFull() { return false }
       enter(header.sequence, header.receiveNs)
@@ -31,7 +32,8 @@ extension SignalPipeline {
       totals.frames += 1
       let dataStart = UnsafeRawPointer(record.data.baseAddress!) - base
       takeFrame(
-        record.stream, connection: record.connection, base, dataStart, dataStart + record.data.count, learnAt: -1,
+        record.stream, connection: record.connection, base, dataStart, dataStart + record.data.count,
+        learnAt: -1,
         learnEnd: end)
     case .snapshot:
       totals.otherRecords += 1

@@ -57,6 +57,9 @@ public struct SignalPipeline: ~Copyable {
     }
   }
 
+  /// Levels of all depth events so far.
+  public var levelUpdates: Int64 { states.reduce(0) { $0 + $1.pointee.counts.levelUpdates } }
+
   public var symbols: SymbolTable { decoder.instruments.symbols }
 
   /// Takes the rows made so far.

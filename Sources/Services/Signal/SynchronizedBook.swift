@@ -61,7 +61,8 @@ struct SynchronizedBook: ~Copyable {
     let action = sync.step(ids)
     if action == .apply, isSteady, !isShadowing {
       book.apply(
-        prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
+        prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount
+      )
       if book.isCrossed || book.isOverflowing { return contradiction() }
       return .advanced
     }
@@ -69,7 +70,9 @@ struct SynchronizedBook: ~Copyable {
   }
 
   @inline(never)
-  private mutating func takeUncommonly(_ frame: borrowing DecodedFrame, _ action: BookSync.DepthAction) -> Outcome {
+  private mutating func takeUncommonly(_ frame: borrowing DecodedFrame, _ action: BookSync.DepthAction)
+    -> Outcome
+  {
     switch action {
     case .apply:
       apply(frame)
@@ -130,7 +133,8 @@ struct SynchronizedBook: ~Copyable {
     case .load:
       if openHoles > 0 { openHoles += buffer.holeCount }
       book.load(
-        prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
+        prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount
+      )
       drain()
       return sync.isSynchronized ? finishRestoring() : .unchanged
     }

@@ -14,7 +14,8 @@ public struct GenerationReport: Sendable {
   public var json: JSONValue {
     .object([
       "tape": .string(output), "frames": .integer(frames), "snapshots": .integer(snapshots),
-      "first_recv_ns": .integer(firstReceiveTime.rawValue), "last_recv_ns": .integer(lastReceiveTime.rawValue),
+      "first_recv_ns": .integer(firstReceiveTime.rawValue),
+      "last_recv_ns": .integer(lastReceiveTime.rawValue),
     ])
   }
 }
@@ -22,13 +23,18 @@ public struct GenerationReport: Sendable {
 /// A tape folder that already holds records is not mixed with a generated market.
 public struct GenerationTargetInUse: Error, CustomStringConvertible {
   public var path: String
-  public var description: String { "\(path) already holds a tape; choose another folder with --out, or remove it" }
+  public var description: String {
+    "\(path) already holds a tape; choose another folder with --out, or remove it"
+  }
 }
 
 /// Runs the seeded market and records it as a harvester would.
 public func generateMarket(
   _ options: MarketOptions, output: String, tape: TapeWriter.Options, progress: (Int64) -> Void = { _ in }
 ) throws -> GenerationReport {
+  var tape = tape
+  // A generated tape can be made again: it is synced once, at its end.
+  tape.fsync = .none
   var writer = try TapeWriter(folder: output, options: tape)
   guard writer.nextSequenceNumber == 1 else { throw GenerationTargetInUse(path: output) }
   var generator = MarketGenerator(options)
@@ -37,7 +43,8 @@ public func generateMarket(
   while let frame = generator.next() {
     switch frame.kind {
     case .frame:
-      _ = try writer.append(frame: frame.payload, receiveTime: frame.receiveTime, connection: frame.connection)
+      _ = try writer.append(
+        frame: frame.payload, receiveTime: frame.receiveTime, connection: frame.connection)
       report.frames += 1
     case .snapshot:
       // A REST answer belongs to the connection whose book it starts.
