@@ -9,7 +9,7 @@ enum ReplayCommand {
     name: "replay", summary: "tape → signals, summary and report",
     details: """
       Reads a tape and runs the signal stage over it exactly as it would run live: time is the tape's receive \
-      time, so every speed gives the same bytes.
+      time, so every speed gives the same bytes. Exit code 1 when part of the tape is missing or unreadable.
       """,
     arguments: [CommandArgument("tape", "the tape's folder")],
     options: [
@@ -38,10 +38,11 @@ enum ReplayCommand {
       try arguments.console.print(json: result.summary.json)
     } else {
       try arguments.console.write(terminalReport(result.summary, top: result.topSignals))
+      for warning in result.warnings { try arguments.console.print("warning: \(warning)") }
       try arguments.console.print("summary: \(arguments.text("out")!)/summary.json")
       try arguments.console.print("reports: \(arguments.text("out")!)/reports")
     }
-    return .ok
+    return result.tapeIsDamaged ? .failedCheck : .ok
   }
 
   /// nil for `max`.

@@ -212,6 +212,27 @@ struct EndToEndTests {
     #expect(try weir("replay", scratch.path + "/tape", "--out", scratch.path + "/run").code == 0)
   }
 
+  /// A torn end is left out and said; a hole in the tape is a failed check.
+  @Test func damagedTapesAreReported() throws {
+    let scratch = Scratch()
+    let tape = scratch.path + "/tape"
+    try weir("venue", "generate", "--minutes", "1", "--out", tape)
+    let segment = tape + "/" + (try #require(try Files.list(tape).first { $0.hasSuffix(".ndjson") }))
+    let whole = try Files.read(segment)
+    _ = FileManager.default.createFile(atPath: segment, contents: Data(whole.dropLast(7)))
+    let torn = try weir("replay", tape, "--out", scratch.path + "/1", "--json", "--sink", "jsonl")
+    #expect(torn.code == 0)
+    #expect((torn.json["tape"]?["torn_tail_bytes"]?.integer ?? 0) > 0)
+    #expect(torn.json["warnings"]?.elements?.isEmpty == false)
+    var lines = whole.split(separator: 10).map { Array($0) + [10] }
+    lines.remove(at: lines.count / 2)
+    _ = FileManager.default.createFile(atPath: segment, contents: Data(lines.joined()))
+    let holed = try weir("replay", tape, "--out", scratch.path + "/2", "--json", "--sink", "jsonl")
+    #expect(holed.code == 1)
+    #expect(holed.json["sequence_holes"]?.integer == 1)
+    #expect(try weir("tape", "verify", tape).code == 1)
+  }
+
   /// A disk that fills up: a small file system of its own, where this machine lets one be mounted.
   @Test func fullDiskIsAnErrorNotDamage() throws {
     let scratch = Scratch()

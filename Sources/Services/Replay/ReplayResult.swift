@@ -73,6 +73,7 @@ public struct ReplayResult: Sendable {
     summary.signalsSHA256 = signalsSHA256
     summary.symbols = symbols.map { ($0.name, $0.summary) }
     summary.extra = [
+      .init("warnings", .array(warnings.map { .string($0) })),
       .init("records_total", .integer(totals.frames + totals.otherRecords)),
       .init("first_recv_ns", .integer(totals.firstReceiveNs)),
       .init("last_recv_ns", .integer(max(0, lastReceiveNs))),
@@ -101,6 +102,39 @@ public struct ReplayResult: Sendable {
         ])),
     ]
     return summary
+  }
+
+  /// Records of the tape are missing: what was computed covers only the rest.
+  public var tapeIsDamaged: Bool { totals.sequenceHoles > 0 || !tape.damagedSegments.isEmpty }
+
+  /// What a reader of the results should know about their input, in sentences.
+  public var warnings: [String] {
+    var lines: [String] = []
+    for segment in tape.damagedSegments {
+      lines.append(
+        "segment \(segment) is damaged; what lay behind the damage is missing (weir tape verify tells more)")
+    }
+    if totals.sequenceHoles > 0 { lines.append("the tape's numbering has \(totals.sequenceHoles) holes") }
+    if totals.badRecords > 0 {
+      lines.append("\(totals.badRecords) lines of the tape are not records and were skipped")
+    }
+    if tape.overlongLines > 0 {
+      lines.append("\(tape.overlongLines) lines beyond the record limit were skipped")
+    }
+    if tape.tornTailBytes > 0 {
+      lines.append(
+        "the tape ends in \(tape.tornTailBytes) bytes of an unfinished record, which were left out")
+    }
+    let errors = totals.decodeErrors.reduce(0, +)
+    if errors > 0 {
+      let reasons = (decodeErrorReasons.members ?? []).map { "\($0.key) \($0.value.text ?? "")" }
+      lines.append(
+        "\(errors) frames could not be decoded and were skipped: \(reasons.joined(separator: ", "))")
+    }
+    for symbol in symbols where symbol.counts.depthEvents > 0 && !symbol.bookIsSynchronized {
+      lines.append("the book of \(symbol.name) is out of sync at the end")
+    }
+    return lines
   }
 
   private var decodeErrorReasons: JSONValue {
