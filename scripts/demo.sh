@@ -20,10 +20,10 @@ if ((${#files[@]} > 0)); then
 else
   echo "recordings: none in $recordings (set WEIR_DATA); a market is generated instead"
   step "$weir" venue generate --seed 7 --symbols BTCUSDT,ETHUSDT --minutes 10 --out "$out/tape" \
-    --truth "$out/truth.jsonl"
+    --truth "$out/truth.json"
 fi
 step "$weir" replay "$out/tape" --out "$out/run" --sink dual
 step "$weir" parity "$out/run"
 
-printf '\nThe report is in %s:\n' "$out/run"
-ls "$out/run"
+printf '\nThe daily reports (Markdown with charts):\n'
+ls "$out"/run/reports/*.md "$out"/run/reports/charts/*.svg

@@ -59,6 +59,8 @@ extension SignalPipeline {
     learnAt: Int, learnEnd: Int
   ) {
     connections.heard(connection, receiveNs)
+    // Streams of all symbols come as arrays; none of them is used here.
+    if start < end, load8(base, start) == 0x5B { return }
     // Payloads that are no object (junk, line breaks) are kept by the tape but carry no market data.
     guard start < end, load8(base, start) == 0x7B else { return fail(.malformed, stream) }
     let outcome = decoder.decodeGenerically(
