@@ -79,8 +79,8 @@ extension TapeWriter {
     }
   }
 
-  mutating func sync() throws(TapeError) {
-    guard hasUnsyncedBytes, file != nil, options.fsync != .none else { return }
+  mutating func sync(always: Bool = false) throws(TapeError) {
+    guard hasUnsyncedBytes, file != nil, always || options.fsync != .none else { return }
     do throws(FileError) { try file!.file.sync() } catch { throw .file(error) }
     hasUnsyncedBytes = false
   }

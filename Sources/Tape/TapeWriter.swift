@@ -227,10 +227,11 @@ public struct TapeWriter: ~Copyable {
   public mutating func finish() throws(TapeError) -> TapeTotals {
     if isFinished { return totals }
     try writePending()
-    try sync()
+    // Sealed bytes are on the disk, whatever the policy before.
+    try sync(always: true)
     try sealCurrentSegment()
     while compression != nil || !compressionQueue.isEmpty { stepCompression(bytes: 64 << 20) }
-    if options.fsync != .none { try onTape { () throws(FileError) in try Files.syncFolder(folder) } }
+    try onTape { () throws(FileError) in try Files.syncFolder(folder) }
     file = nil
     lock = nil
     isFinished = true

@@ -23,7 +23,7 @@ enum ImportCommand {
       "weir import --from epoch-lines --snapshot SUSHIUSDT=capture.http.0.0 --out out/tape capture.ws.1.0",
     ]
   ) { arguments in
-    _ = try Configuring.load(arguments)
+    let loaded = try Configuring.load(arguments)
     let snapshots = try arguments.texts("snapshot").map { text throws(UsageError) in
       guard let mark = text.firstIndex(of: "="), mark != text.startIndex else {
         throw UsageError("--snapshot must be SYMBOL=FILE; found \"\(text)\"")
@@ -35,7 +35,8 @@ enum ImportCommand {
     let report = try importRecordings(
       ImportOptions(
         format: arguments.choice("from", as: ImportFormat.self)!, symbol: arguments.text("symbol"),
-        snapshots: snapshots, output: arguments.text("out")!, files: arguments.arguments("file"))
+        snapshots: snapshots, output: arguments.text("out")!, files: arguments.arguments("file"),
+        tape: loaded.value.tapeOptions)
     ) { progress.update(Int64($0.records)) }
     progress.finish()
     if arguments.isJSON {

@@ -40,7 +40,7 @@ public func importRecordings(
   if options.files.isEmpty { throw .noFiles }
   if Tape.holdsRecords(options.output) { throw .outputHoldsTape(options.output) }
   let plan = try ImportPlan(options)
-  var merge = RecordingMerge(plan, output: options.output, progress: progress)
+  var merge = RecordingMerge(plan, output: options.output, tape: options.tape, progress: progress)
   var report = try merge.run()
   report.wallSeconds = Double(monotonicMs() - startedMs) / 1000
   return report
@@ -74,16 +74,20 @@ public struct ImportOptions: Sendable {
   /// The tape's folder; absent or without records.
   public var output: String
   public var files: [String]
+  /// How the tape is written. An import can be made again, so it is synced at segment ends only.
+  public var tape: TapeWriter.Options
 
   public init(
     format: ImportFormat = .auto, symbol: String? = nil, snapshots: [Snapshot] = [], output: String,
-    files: [String]
+    files: [String], tape: TapeWriter.Options = TapeWriter.Options()
   ) {
     self.format = format
     self.symbol = symbol
     self.snapshots = snapshots
     self.output = output
     self.files = files
+    self.tape = tape
+    self.tape.fsync = .none
   }
 }
 

@@ -17,15 +17,20 @@ struct RecordingMerge {
   private var finishedBytes = 0
   private var reportedBytes = 0
 
-  init(_ plan: ImportPlan, output: String, progress: ((ImportProgress) -> Void)?) {
+  private let options: TapeWriter.Options
+
+  init(
+    _ plan: ImportPlan, output: String, tape options: TapeWriter.Options,
+    progress: ((ImportProgress) -> Void)?
+  ) {
     self.plan = plan
     self.output = output
+    self.options = options
     self.progress = progress
     waiting = plan.sources.sorted { $1.key < $0.key }
   }
 
   mutating func run() throws(ImportError) -> ImportReport {
-    let options = TapeWriter.Options(fsync: .interval(milliseconds: 5000))
     var writer: TapeWriter
     do { writer = try TapeWriter(folder: output, options: options) } catch { throw .output(error) }
     do throws(TapeError) {
