@@ -240,9 +240,6 @@ public struct SymbolFlow: ~Copyable {
       triggers.cvdLow = cvdHistory.value(forZ: (-thresholds.strong - w1 * zOFI) / w2)
     }
   }
-
-  /// Independent values in the histories: samples divided by samples per aggregation window.
-  public var historyCounts: (ofi: Int, cvd: Int) { (ofiHistory.count, cvdHistory.count) }
 }
 
 struct StrongTriggers {

@@ -1,5 +1,4 @@
 import Core
-import Glibc
 import Tape
 
 /// Foreign recordings become a tape.
@@ -36,13 +35,13 @@ import Tape
 public func importRecordings(
   _ options: ImportOptions, progress: ((ImportProgress) -> Void)? = nil
 ) throws(ImportError) -> ImportReport {
-  let startedMs = monotonicMs()
+  let startedMs = ProcessUsage.monotonicNs() / 1_000_000
   if options.files.isEmpty { throw .noFiles }
   if Tape.holdsRecords(options.output) { throw .outputHoldsTape(options.output) }
   let plan = try ImportPlan(options)
   var merge = RecordingMerge(plan, output: options.output, tape: options.tape, progress: progress)
   var report = try merge.run()
-  report.wallSeconds = Double(monotonicMs() - startedMs) / 1000
+  report.wallSeconds = Double(ProcessUsage.monotonicNs() / 1_000_000 - startedMs) / 1000
   return report
 }
 
@@ -96,11 +95,4 @@ public struct ImportProgress: Sendable {
   public var bytesRead: Int
   public var bytesTotal: Int
   public var records: Int
-}
-
-/// Paces progress and measures the run; nothing of it reaches the tape.
-func monotonicMs() -> Int64 {
-  var now = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &now)
-  return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
 }
