@@ -25,6 +25,7 @@ enum VenueCommand {
       .integer("duplicates", 0...100_000, default: 0, "frames delivered twice").orAlone(defects),
       .integer("reorder", 0...100_000, default: 0, "depth frames that overtake each other").orAlone(defects),
       .integer("skew-ms", -3_600_000...3_600_000, default: 0, "receive clock minus exchange clock"),
+      .flag("compress", "closed hours become zstd, as in a harvest"),
       .double("rate", 1...2_000_000, "frames a second over all symbols; default: about 97 a symbol"),
     ] + Configuring.options,
     examples: [
@@ -45,9 +46,10 @@ enum VenueCommand {
       throw UsageError("\(error)")
     }
     let progress = Progress("generate", unit: "frames", for: arguments)
-    let report = try generateMarket(options, output: arguments.text("out")!, tape: loaded.value.tapeOptions) {
-      progress.update($0)
-    }
+    let report = try generateMarket(
+      options, output: arguments.text("out")!, tape: loaded.value.tapeOptions,
+      compresses: arguments.has("compress")
+    ) { progress.update($0) }
     progress.finish()
     if let path = arguments.text("truth") {
       try Files.writeAtomically(path, report.truth.text(pretty: true) + "\n")

@@ -29,10 +29,15 @@ public struct GenerationTargetInUse: Error, CustomStringConvertible {
 }
 
 /// Runs the seeded market and records it as a harvester would.
+///
+/// - Parameter compresses: closed hours become zstd, as in a harvest. A generated tape is mostly read once and
+///   can be made again, so by default it is not made to pay for that.
 public func generateMarket(
-  _ options: MarketOptions, output: String, tape: TapeWriter.Options, progress: (Int64) -> Void = { _ in }
+  _ options: MarketOptions, output: String, tape: TapeWriter.Options, compresses: Bool = false,
+  progress: (Int64) -> Void = { _ in }
 ) throws -> GenerationReport {
   var tape = tape
+  tape.compressClosedSegments = compresses
   // A generated tape can be made again: it is synced once, at its end.
   tape.fsync = .none
   var writer = try TapeWriter(folder: output, options: tape)
