@@ -103,6 +103,28 @@ struct SignalPipelineTests {
     #expect(run.totals.gridPointsSkipped > 14_000)
   }
 
+  /// A second `open` of a connection that has delivered is a reconnect: nothing is differenced across it, and
+  /// signals wait.
+  @Test func reconnectStartsTheQuoteAnew() {
+    var tape = TapeText()
+    let ns = start * 1_000_000
+    func ticker(_ id: Int, _ after: Int64, _ quantity: Int) {
+      tape.record(
+        "frame", ns + after * 1_000_000, stream: "ausdt@bookTicker",
+        "{\"e\":\"bookTicker\",\"u\":\(id),\"s\":\"AUSDT\",\"b\":\"1.0\",\"B\":\"\(quantity)\",\"a\":\"1.1\",\"A\":\"1\",\"T\":\(start),\"E\":\(start)}"
+      )
+    }
+    tape.record("open", ns, stream: nil, "{\"url\":\"wss://x\"}")
+    tape.record("open", ns, stream: nil, "{\"url\":\"wss://x\"}")
+    ticker(1, 1, 5)
+    ticker(2, 2, 7)  // +2
+    tape.record("close", ns + 3_000_000, stream: nil, "{}")
+    tape.record("open", ns + 4_000_000, stream: nil, "{\"url\":\"wss://x\"}")
+    ticker(9, 5, 50)  // sets the state only
+    ticker(10, 6, 51)  // +1
+    #expect(runPipeline(tape.bytes).symbol("AUSDT").ofiLevelOne == .number("3"))
+  }
+
   @Test func badFramesAreCountedAndTheRestGoesOn() {
     var tape = TapeText()
     let ns = start * 1_000_000

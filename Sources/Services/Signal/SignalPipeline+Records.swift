@@ -40,7 +40,7 @@ extension SignalPipeline {
       takeSnapshot(record, base)
     case .open:
       totals.otherRecords += 1
-      if connections.opened(record.connection, record.receiveTime.rawValue) { reconnected(record.connection) }
+      if connections.opened(record.connection) { reconnected(record.connection) }
     case .clock:
       totals.otherRecords += 1
       if let value = try? JSONValue(parsing: record.data),
@@ -161,12 +161,10 @@ struct Connections {
     lastHeardNs.append(contentsOf: repeatElement(.min, count: index + 1 - lastHeardNs.count))
   }
 
-  /// Notes an opening; `true` when the connection had delivered before, i.e. this is a reconnect.
-  mutating func opened(_ connection: Int32, _ timeNs: Int64) -> Bool {
+  /// Notes an opening; `true` when frames had come before it, i.e. this is a reconnect.
+  func opened(_ connection: Int32) -> Bool {
     let index = place(connection)
-    let hadDelivered = index < lastHeardNs.count && lastHeardNs[index] != .min
-    heard(connection, timeNs)
-    return hadDelivered
+    return index < lastHeardNs.count && lastHeardNs[index] != .min
   }
 
   /// Milliseconds of silence at a time; 0 for a connection never heard of.
