@@ -54,29 +54,21 @@ public struct FrameDecoder: ~Copyable {
     var levels = 0
     var hole = table.holes(of: template)
     while true {
-      // The literal that leads to the hole.
-      if (load64(base, cursor) ^ hole.pointee.word) & hole.pointee.mask != 0 { return -1 }
-      if hole.pointee.poolWords != 0 {
-        let words = pool + Int(hole.pointee.poolStart)
-        for index in 0..<Int(hole.pointee.poolWords) {
-          let word = load64(base, cursor &+ 8 &+ 8 &* index)
-          if (word ^ words[2 &* index]) & words[2 &* index &+ 1] != 0 { return -1 }
-        }
-      }
+      if !FrameDecoder.matches(base, cursor, hole, pool) { return -1 }
       cursor &+= Int(hole.pointee.length)
       switch hole.pointee.kind {
       case .unsigned:
-        let number = scanCounter(base, cursor, hole)
+        let number = FrameDecoder.scanCounter(base, cursor, hole)
         if number.end < 0 { return -1 }
         fields[Int(hole.pointee.field)] = number.value
         cursor = number.end
       case .quotedPrice:
-        let number = scanPrice(base, cursor, template, hole)
+        let number = FrameDecoder.scanPrice(base, cursor, template, hole)
         if number.end < 0 { return -1 }
         fields[Int(hole.pointee.field)] = number.value
         cursor = number.end
       case .quotedQuantity:
-        let number = scanQuantity(base, cursor, template)
+        let number = FrameDecoder.scanQuantity(base, cursor, template)
         if number.end < 0 { return -1 }
         fields[Int(hole.pointee.field)] = number.value
         cursor = number.end
@@ -92,11 +84,11 @@ public struct FrameDecoder: ~Copyable {
         }
         fields[Int(hole.pointee.field)] = isTrue ? 1 : 0
       case .bids:
-        cursor = scanLevels(base, cursor, template, &levels)
+        cursor = FrameDecoder.scanLevels(base, cursor, template, frame.prices, frame.quantities, &levels)
         if cursor < 0 { return -1 }
         frame.bidCount = levels
       case .asks:
-        cursor = scanLevels(base, cursor, template, &levels)
+        cursor = FrameDecoder.scanLevels(base, cursor, template, frame.prices, frame.quantities, &levels)
         if cursor < 0 { return -1 }
         frame.askCount = levels &- frame.bidCount
       case .end:
@@ -111,10 +103,27 @@ public struct FrameDecoder: ~Copyable {
     }
   }
 
+  /// Whether the literal that leads to a hole stands at `cursor`.
+  @inline(__always)
+  private static func matches(
+    _ base: UnsafeRawPointer, _ cursor: Int, _ hole: UnsafeMutablePointer<FrameTemplate.Hole>,
+    _ pool: UnsafeMutablePointer<UInt64>
+  ) -> Bool {
+    if (load64(base, cursor) ^ hole.pointee.word) & hole.pointee.mask != 0 { return false }
+    if hole.pointee.poolWords != 0 {
+      let words = pool + Int(hole.pointee.poolStart)
+      for index in 0..<Int(hole.pointee.poolWords) {
+        let word = load64(base, cursor &+ 8 &+ 8 &* index)
+        if (word ^ words[2 &* index]) & words[2 &* index &+ 1] != 0 { return false }
+      }
+    }
+    return true
+  }
+
   /// A quoted price, mostly as long as the one before and with the same leading characters; it ends at its
   /// closing quotation mark.
   @inline(__always)
-  private func scanPrice(
+  private static func scanPrice(
     _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>,
     _ hole: UnsafeMutablePointer<FrameTemplate.Hole>
   ) -> Scanned {
@@ -129,22 +138,24 @@ public struct FrameDecoder: ~Copyable {
     if wrong == 0, shape.scale.decimals <= 7 {
       return Scanned(Int64(truncatingIfNeeded: joinDigits(digits)) &+ form.prefixWorth, offset &+ form.length)
     }
-    return scanUnusualPrice(base, offset, shape, hole)
+    return FrameDecoder.scanUnusualPrice(base, offset, template, hole)
   }
 
   @inline(never)
-  private func scanUnusualPrice(
-    _ base: UnsafeRawPointer, _ offset: Int, _ shape: DecimalShape,
+  private static func scanUnusualPrice(
+    _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>,
     _ hole: UnsafeMutablePointer<FrameTemplate.Hole>
   ) -> Scanned {
-    let number = scanDecimalOfAnyLength(base, offset, shape)
-    if number.end >= 0, let form = PriceForm(base, offset, number, shape) { hole.pointee.priceForm = form }
+    let number = scanDecimalOfAnyLength(base, offset, &template.pointee.price)
+    if number.end >= 0, let form = PriceForm(base, offset, number, template.pointee.price) {
+      hole.pointee.priceForm = form
+    }
     return number
   }
 
   /// A quoted quantity, mostly of at most seven characters; it ends at its closing quotation mark.
   @inline(__always)
-  private func scanQuantity(
+  private static func scanQuantity(
     _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>
   ) -> Scanned {
     let text = load64(base, offset)
@@ -157,12 +168,12 @@ public struct FrameDecoder: ~Copyable {
     if wrong == 0, marks != 0, bits != 0, shape.scale.decimals <= 7 {
       return Scanned(Int64(truncatingIfNeeded: joinDigits(digits)), offset &+ bits >> 3)
     }
-    return scanDecimalOfAnyLength(base, offset, shape)
+    return FrameDecoder.scanDecimalOfAnyLength(base, offset, &template.pointee.quantity)
   }
 
   /// A whole number that mostly begins like the one before it.
   @inline(__always)
-  private func scanCounter(
+  private static func scanCounter(
     _ base: UnsafeRawPointer, _ offset: Int, _ hole: UnsafeMutablePointer<FrameTemplate.Hole>
   ) -> Scanned {
     if load64(base, offset) == hole.pointee.prefixWord {
@@ -192,15 +203,13 @@ public struct FrameDecoder: ~Copyable {
   /// the usual form (a price as long as the one before with the same leading characters, a quantity of at most
   /// eight), and one test decides whether it had; if not, the level is scanned the long way.
   @inline(never)
-  private func scanLevels(
+  private static func scanLevels(
     _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>,
-    _ count: inout Int
+    _ prices: UnsafeMutablePointer<Int64>, _ quantities: UnsafeMutablePointer<Int64>, _ count: inout Int
   ) -> Int {
     let opening = load64(base, offset)
     if opening & 0xFFFF == 0x5D5B { return offset &+ 2 }  // []
     if opening & 0xFF_FFFF != 0x22_5B5B { return -1 }  // [["
-    let prices = frame.prices
-    let quantities = frame.quantities
     let price = template.pointee.price
     let quantity = template.pointee.quantity
     let isUsual = price.scale.decimals <= 7 && quantity.scale.decimals <= 7
@@ -233,7 +242,7 @@ public struct FrameDecoder: ~Copyable {
         prices[index] = Int64(truncatingIfNeeded: values[0]) &+ form.prefixWorth
         quantities[index] = Int64(truncatingIfNeeded: values[1])
       } else {
-        let scanned = scanUnusualLevel(base, cursor - base, template, index)
+        let scanned = scanUnusualLevel(base, cursor - base, template, prices + index, quantities + index)
         if scanned < 0 { return -1 }
         form = template.pointee.priceForm
         end = base + scanned
@@ -252,31 +261,32 @@ public struct FrameDecoder: ~Copyable {
 
   /// A level of another length or prefix than the one before; the offset of its last quotation mark, or −1.
   @inline(never)
-  private func scanUnusualLevel(
-    _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>, _ index: Int
+  private static func scanUnusualLevel(
+    _ base: UnsafeRawPointer, _ offset: Int, _ template: UnsafeMutablePointer<FrameTemplate>,
+    _ priceSlot: UnsafeMutablePointer<Int64>, _ quantitySlot: UnsafeMutablePointer<Int64>
   ) -> Int {
-    let price = scanDecimalOfAnyLength(base, offset, template.pointee.price)
+    let price = FrameDecoder.scanDecimalOfAnyLength(base, offset, &template.pointee.price)
     if price.end < 0 || load64(base, price.end) & 0xFF_FFFF != 0x22_2C22 { return -1 }
-    let quantity = scanDecimalOfAnyLength(base, price.end &+ 3, template.pointee.quantity)
+    let quantity = FrameDecoder.scanDecimalOfAnyLength(base, price.end &+ 3, &template.pointee.quantity)
     if quantity.end < 0 { return -1 }
-    frame.prices[index] = price.value
-    frame.quantities[index] = quantity.value
+    priceSlot.pointee = price.value
+    quantitySlot.pointee = quantity.value
     if let form = PriceForm(base, offset, price, template.pointee.price) { template.pointee.priceForm = form }
     return quantity.end
   }
 
   @inline(never)
-  private func scanDecimalOfAnyLength(_ base: UnsafeRawPointer, _ offset: Int, _ shape: DecimalShape)
-    -> Scanned
-  {
+  private static func scanDecimalOfAnyLength(
+    _ base: UnsafeRawPointer, _ offset: Int, _ shape: UnsafePointer<DecimalShape>
+  ) -> Scanned {
     let marks = (quoteMarks(load64(base, offset)), quoteMarks(load64(base, offset &+ 8)))
     var length = marks.0 != 0 ? marks.0.trailingZeroBitCount >> 3 : 8 &+ marks.1.trailingZeroBitCount >> 3
     if marks.0 | marks.1 == 0, load8(base, offset &+ 16) == 0x22 { length = 16 }
-    if length >= 1, length <= 16, load8(base, offset &+ length) == 0x22, shape.isFast {
-      let number = shape.convert(base, offset, length)
+    if length >= 1, length <= 16, load8(base, offset &+ length) == 0x22, shape.pointee.isFast {
+      let number = shape.pointee.convert(base, offset, length)
       if number.end >= 0 { return number }
     }
-    return scanDecimalExactly(base, offset, shape.scale)
+    return scanDecimalExactly(base, offset, shape.pointee.scale)
   }
 
   /// What must hold of every frame, whichever path parsed it.

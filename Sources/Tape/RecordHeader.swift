@@ -35,7 +35,12 @@ public struct RecordHeader: Sendable {
     guard let receiveNs = scanNanoseconds(base, sequence.end &+ 11) else { return nil }
     // ,"conn":
     guard load64(base, sequence.end &+ 30) == 0x3A22_6E6E_6F63_222C else { return nil }
-    let connection = scanUnsigned(base, sequence.end &+ 38)
+    // Mostly one digit and a comma.
+    let pair = load64(base, sequence.end &+ 38)
+    let digit = (pair & 0xFF) &- 0x30
+    let connection =
+      pair & 0xFF00 == 0x2C00 && digit <= 9
+      ? Scanned(Int64(truncatingIfNeeded: digit), sequence.end &+ 39) : scanUnsigned(base, sequence.end &+ 38)
     guard connection.end >= 0, connection.value <= Int64(Int32.max) else { return nil }
     // ,"kind":  "frame",  "stream"  :
     guard load64(base, connection.end) == 0x3A22_646E_696B_222C,
