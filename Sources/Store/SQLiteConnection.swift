@@ -1,4 +1,5 @@
 import CSQLite
+import Core
 
 /// One connection to a database file; closed when it goes out of scope.
 public struct SQLiteConnection: ~Copyable {
@@ -13,8 +14,15 @@ public struct SQLiteConnection: ~Copyable {
 
   public init(_ path: String, _ mode: Mode, busyTimeoutMs: Int = 5000) throws(SQLiteError) {
     var opened: OpaquePointer?
-    let access = mode == .read ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-    let code = sqlite3_open_v2(path, &opened, access | SQLITE_OPEN_NOMUTEX, nil)
+    var access = mode == .read ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+    var name = path
+    // A writer keeps a log beside the file for as long as it lives. Without one the file stands still, and is
+    // read without leaving a log and its index behind.
+    if mode == .read, Files.exists(path), !Files.exists(path + "-wal") {
+      name = SQLiteConnection.immutableURI(path)
+      access |= SQLITE_OPEN_URI
+    }
+    let code = sqlite3_open_v2(name, &opened, access | SQLITE_OPEN_NOMUTEX, nil)
     guard let opened, code == SQLITE_OK else {
       let message = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
       let extended = opened.map { sqlite3_extended_errcode($0) } ?? code
@@ -28,6 +36,22 @@ public struct SQLiteConnection: ~Copyable {
   }
 
   deinit { sqlite3_close_v2(handle) }
+
+  /// The path as a URI that says nobody writes to the file; bytes with a meaning in a URI are escaped.
+  private static func immutableURI(_ path: String) -> String {
+    var writer = ByteWriter(capacity: 256)
+    writer.append("file:")
+    for byte in path.utf8 {
+      switch byte {
+      case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x2F, 0x5F, 0x7E: writer.append(byte: byte)
+      default:
+        writer.append(byte: 0x25)
+        writer.append(hex: UInt64(byte), digits: 2)
+      }
+    }
+    writer.append("?immutable=1")
+    return writer.string()
+  }
 
   func failure(_ operation: String) -> SQLiteError {
     SQLiteError(

@@ -72,7 +72,10 @@ struct SQLiteSinkTests {
         SELECT typeof(signal_id) || typeof(ts_ms) || typeof(score) || typeof(lag_ms) || typeof(dispersion)
           || typeof(confirm) || confirm || gating || shadow || quality_flags FROM signals
         """) == "textintegerrealrealnullinteger100")
-    #expect(try connection.text("PRAGMA journal_mode") == "wal")
+    // Reading a finished run leaves nothing beside it.
+    #expect(!Files.exists(database + "-wal") && !Files.exists(database + "-shm"))
+    let writing = try SQLiteConnection(database, .write)
+    #expect(try writing.text("PRAGMA journal_mode") == "wal")
   }
 
   @Test func lastTimeIsTheNewest() throws {
