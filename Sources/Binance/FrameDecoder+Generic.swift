@@ -49,6 +49,7 @@ extension FrameDecoder {
     isUnwrapped: Bool = false, learnAt: Int = -1, learnEnd: Int = -1
   ) -> Outcome {
     genericFrames += 1
+    justLearnt = nil
     spans.reset()
     var stream = streamName
     do throws(DecodeError) {
@@ -58,8 +59,15 @@ extension FrameDecoder {
       if learnable, learnAt >= 0 { learn(base, learnAt, learnEnd) }
       return .frame
     } catch {
+      unlearnInstrument()
       return .failed(error)
     }
+  }
+
+  /// A bad frame must not settle how an instrument's decimals are read.
+  mutating func unlearnInstrument() {
+    if let justLearnt { instruments[justLearnt] = nil }
+    justLearnt = nil
   }
 
   /// Unwraps `{"stream":…,"data":{…}}` and notes where each known key's value lies; a raw frame is its own
@@ -265,6 +273,7 @@ extension FrameDecoder {
     }
     // A depth event without levels shows nothing; the next frame will.
     guard let price, let quantity else { return }
+    justLearnt = frame.symbol
     instruments[frame.symbol] = Instrument(
       priceScale: DecimalScale(price), quantityScale: DecimalScale(quantity))
   }

@@ -7,6 +7,7 @@ extension FrameDecoder {
   public mutating func decodeSnapshot(
     base: UnsafeRawPointer, start: Int, end: Int, symbolName: String
   ) -> Outcome {
+    justLearnt = nil
     do throws(DecodeError) {
       guard let symbol = instruments.intern(symbolName) else { throw .tooManySymbols }
       var cursor = JSONCursor(base: base, offset: start, end: end)
@@ -48,6 +49,7 @@ extension FrameDecoder {
       guard check() else { throw .invalidValue }
       return .frame
     } catch {
+      unlearnInstrument()
       return .failed(error)
     }
   }
@@ -67,6 +69,7 @@ extension FrameDecoder {
       }
     }
     guard price >= 0 else { return }
+    justLearnt = symbol
     instruments[symbol] = Instrument(priceScale: DecimalScale(price), quantityScale: DecimalScale(quantity))
   }
 }

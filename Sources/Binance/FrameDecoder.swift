@@ -24,6 +24,8 @@ public struct FrameDecoder: ~Copyable {
   public internal(set) var genericFrames: Int64 = 0
   var table = TemplateTable()
   var spans = FrameSpans()
+  /// The instrument whose decimals the frame at hand has taught; taken back if the frame turns out bad.
+  var justLearnt: SymbolID?
 
   public init(instruments: InstrumentTable = InstrumentTable()) { self.instruments = instruments }
 

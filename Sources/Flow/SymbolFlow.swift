@@ -161,6 +161,9 @@ public struct SymbolFlow: ~Copyable {
 
   // MARK: Outputs
 
+  /// Both histories are long enough to judge by.
+  public var isWarm: Bool { ofiHistory.isWarm && cvdHistory.isWarm }
+
   /// The best quotes: of the book ticker where there is one.
   public var quote: Quote? { hasTicker ? tickerQuote : bookQuote }
 

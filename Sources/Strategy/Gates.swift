@@ -25,6 +25,8 @@ public struct GateConfiguration: Equatable, Sendable {
 /// A row as the gates see it. Times are tape time.
 public struct GateInput: Sendable {
   public var timeMs: Int64
+  /// The histories are not long enough yet.
+  public var isWarmingUp: Bool
   public var kind: Signal.Kind
   public var score: Double?
   public var consistency: Double?
@@ -39,11 +41,13 @@ public struct GateInput: Sendable {
   public var reconnectedAtMs: Int64?
 
   public init(
-    timeMs: Int64, kind: Signal.Kind, score: Double?, consistency: Double?, quote: Quote?, lagMs: Double,
+    timeMs: Int64, isWarmingUp: Bool, kind: Signal.Kind, score: Double?, consistency: Double?, quote: Quote?,
+    lagMs: Double,
     stalenessMs: Double, bookIsOutOfSync: Bool, missingRatio: Double, timeSyncIsDegraded: Bool,
     resyncedAtMs: Int64?, reconnectedAtMs: Int64?
   ) {
     self.timeMs = timeMs
+    self.isWarmingUp = isWarmingUp
     self.kind = kind
     self.score = score
     self.consistency = consistency
@@ -85,7 +89,8 @@ public struct Gates: Sendable {
 
   private func firstReason(_ input: GateInput) -> Signal.GuardReason {
     let c = configuration
-    // Without a score a symbol is warming up, unless its book is out of sync: then that is the cause.
+    if input.isWarmingUp { return .warmup }
+    // Later a missing score comes from a book out of sync, or from windows that fill again behind it.
     if input.bookIsOutOfSync { return .depthGap }
     guard let score = input.score else { return .warmup }
     guard let quote = input.quote, let spread = Gates.spreadBps(quote) else { return .missing }

@@ -269,6 +269,16 @@ struct FrameDecoderTests {
     }
   }
 
+  /// A malformed first frame must not settle the instrument's decimals.
+  @Test func badFirstFrameTeachesNothing() {
+    let decoder = TestDecoder()
+    let bad = FrameDecoderTests.trade.replacing("\"m\":true", with: "\"m\":1")
+      .replacing("63943.90", with: "63943").replacing("0.003", with: "1")
+    #expect(decoder.decode(bad) == .failed(.wrongType))
+    #expect(decoder.decode(FrameDecoderTests.ticker) == .frame)
+    #expect(decoder.value(.bidPrice) == 6_394_390)
+  }
+
   @Test func kindsWithoutBookOrTradeAreKnown() {
     let decoder = TestDecoder()
     for (text, kind) in [

@@ -77,6 +77,21 @@ struct ReplayTests {
     }
   }
 
+  /// An interrupted run is continued by the same replay and refused to any other.
+  @Test func anInterruptedRunIsContinuedByItsLike() throws {
+    let folder = temporaryFolder()
+    defer { removeFolder(folder) }
+    try makeMarket(folder + "/tape", minutes: 1)
+    let whole = try replay(folder + "/tape", folder + "/run")
+    try Files.remove(folder + "/run/summary.json")
+    #expect(throws: ReplayError.otherRun(folder + "/run")) {
+      try replay(folder + "/tape", folder + "/run", sink: .jsonl)
+    }
+    let again = try replay(folder + "/tape", folder + "/run", speed: 1e6)
+    #expect(again.signalsSHA256 == whole.signalsSHA256)
+    #expect(again.sinks.jsonlRowsWritten == 0 && again.sinks.sqliteRowsWritten == 0)
+  }
+
   @Test func aRunFolderIsWrittenOnce() throws {
     let folder = temporaryFolder()
     defer { removeFolder(folder) }

@@ -50,6 +50,28 @@ struct SignalPipelineTests {
     )
   }
 
+  /// Two events are missing, one comes late, then a snapshot that is ahead of the stream: one gap, one resync,
+  /// counted when the bridging event comes.
+  @Test func aChainThatHealsInPartNeedsItsSnapshot() {
+    var tape = TapeText()
+    let ns = start * 1_000_000
+    func event(_ ids: (Int64, Int64, Int64), _ after: Int64) {
+      tape.record(
+        "frame", ns + after * 1_000_000, stream: "xusdt@depth",
+        depth("XUSDT", ids, "[[\"99.8\",\"\(after)\"]]", "[]", at: start + after))
+    }
+    tape.record("snapshot", ns, stream: "xusdt@snapshot", snapshot(100))
+    event((99, 101, 98), 1)
+    event((108, 109, 107), 2)  // 102…107 are missing
+    event((102, 103, 101), 3)  // late, but 104…107 still are
+    tape.record("snapshot", ns + 4_000_000, stream: "xusdt@snapshot", snapshot(111))
+    event((110, 112, 109), 5)  // bridges
+    event((113, 114, 112), 6)
+    let x = runPipeline(tape.bytes).symbol("XUSDT")
+    #expect(x.gaps == 1 && x.resyncs == 1 && x.reorders == 0)
+    #expect(x.bookIsSynchronized && x.lastUpdateID == 114)
+  }
+
   @Test func crossedBookStartsAgain() {
     var tape = TapeText()
     let ns = start * 1_000_000

@@ -7,7 +7,7 @@ import Testing
 struct GatesTests {
   private func input(_ change: (inout GateInput) -> Void = { _ in }) -> GateInput {
     var value = GateInput(
-      timeMs: 1_000_000, kind: .buy, score: 2, consistency: 0.5,
+      timeMs: 1_000_000, isWarmingUp: false, kind: .buy, score: 2, consistency: 0.5,
       quote: Quote(bidPrice: 99_990, bidQuantity: 1, askPrice: 100_010, askQuantity: 1), lagMs: 10,
       stalenessMs: 10, bookIsOutOfSync: false, missingRatio: 0, timeSyncIsDegraded: false, resyncedAtMs: nil,
       reconnectedAtMs: nil)
@@ -24,6 +24,11 @@ struct GatesTests {
     #expect(reason { _ in } == .none)
     #expect(reason { $0.score = nil } == .warmup)
     #expect(reason { $0.bookIsOutOfSync = true } == .depthGap)
+    #expect(
+      reason {
+        $0.isWarmingUp = true
+        $0.bookIsOutOfSync = true
+      } == .warmup)
     #expect(reason { $0.quote = nil } == .missing)
     #expect(reason { $0.missingRatio = 0.0011 } == .missing)
     #expect(reason { $0.lagMs = 601 } == .lag)

@@ -35,6 +35,7 @@ public struct ReplayOptions: Sendable {
 public enum ReplayError: Error, Equatable, CustomStringConvertible {
   case emptyTape(String)
   case outputInUse(String)
+  case otherRun(String)
 
   public var description: String {
     switch self {
@@ -42,6 +43,9 @@ public enum ReplayError: Error, Equatable, CustomStringConvertible {
       "\(path) holds no tape; make one with 'weir import' or 'weir venue generate'"
     case .outputInUse(let path):
       "\(path) already holds a run; choose another folder with --out, or remove it"
+    case .otherRun(let path):
+      "\(path) holds an interrupted run of another tape, configuration or sink; choose another folder with --out, "
+        + "or remove it"
     }
   }
 }
@@ -56,14 +60,15 @@ public enum Replay {
     let configuration = options.configuration
     var reader = try TapeReader(folder: options.tape)
     guard let firstBlock = try reader.nextBlock() else { throw ReplayError.emptyTape(options.tape) }
+    let reportOptions = try configuration.reportOptions()
     try Files.makeFolder(options.out)
     if Files.exists(options.out + "/summary.json") { throw ReplayError.outputInUse(options.out) }
+    try claim(options, firstBlock)
 
     var pipeline = SignalPipeline(configuration.signal, instruments: configuration.instrumentTable)
     var sinks = try SignalSinkSet(
       options.sink, runFolder: options.out,
       context: SignalContext(configVersion: options.configurationVersion), options: configuration.sinkOptions)
-    let reportOptions = try configuration.reportOptions()
     var report = ReportAccumulator(options: reportOptions)
     var pace = Pace(speed: options.speed)
     var block = firstBlock
@@ -110,6 +115,24 @@ public enum Replay {
     return result
   }
 
+  /// Notes what the folder's rows are made of. An interrupted run is continued only by the same.
+  private static func claim(_ options: ReplayOptions, _ block: UnsafeRawBufferPointer) throws {
+    let path = options.out + "/replay.json"
+    let line = block.prefix { $0 != 0x0A }
+    let first = TapeRecord(parsing: UnsafeRawBufferPointer(rebasing: line))
+    let identity: JSONValue = .object([
+      "config_version": .string(options.configurationVersion), "sink": .string(options.sink.rawValue),
+      "first_seq": .integer(first?.sequence ?? 0),
+      "first_recv_ns": .integer(first?.receiveTime.rawValue ?? 0),
+    ])
+    if Files.exists(path) {
+      let found = try Files.read(path).withUnsafeBytes { try? JSONValue(parsing: $0) }
+      guard found == identity else { throw ReplayError.otherRun(options.out) }
+    } else {
+      try Files.writeAtomically(path, identity.text() + "\n")
+    }
+  }
+
   /// Days kept until the end, so that their reports can give the run's totals.
   private static let daysHeldMax = 7
 }
@@ -130,7 +153,8 @@ private struct Pace {
       firstTapeNs = header.receiveNs
       return
     }
-    let dueNs = startedNs + Int64(Double(header.receiveNs - firstTapeNs) / speed)
+    // Bounded, because a slow speed on a long tape leaves Int64.
+    let dueNs = startedNs + Int64(min(4e18, Double(header.receiveNs - firstTapeNs) / speed))
     while true {
       let remaining = dueNs - ProcessUsage.monotonicNs()
       if remaining <= 0 { return }

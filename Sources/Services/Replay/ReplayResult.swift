@@ -16,6 +16,8 @@ public struct ReplayResult: Sendable {
     public var reorders: Int
     public var duplicates: Int
     public var crossed: Int
+    public var bookOverflows: Int
+    public var depthEventsDropped: Int
     public var snapshots: Int
     public var snapshotsTooOld: Int
     public var tradesMissing: Int64
@@ -190,6 +192,8 @@ extension ReplayResult.Symbol {
       .init("snapshots_too_old", .integer(snapshotsTooOld)),
       .init("reorders", .integer(reorders)),
       .init("duplicates", .integer(duplicates)),
+      .init("book_overflows", .integer(bookOverflows)),
+      .init("depth_events_dropped", .integer(depthEventsDropped)),
       .init("book_in_sync", .bool(bookIsSynchronized)),
       .init("last_u", lastUpdateID.map { .integer($0) } ?? .null),
     ]
@@ -206,7 +210,8 @@ extension SignalPipeline {
         name: symbols[state.pointee.symbol], counts: state.pointee.counts, gaps: state.pointee.book.holes,
         resyncs: state.pointee.book.resyncs, reorders: state.pointee.book.reorders,
         duplicates: state.pointee.book.duplicates + Int(state.pointee.counts.tickersRepeated),
-        crossed: state.pointee.book.crossed, snapshots: state.pointee.book.snapshots,
+        crossed: state.pointee.book.crossed, bookOverflows: state.pointee.book.overflows,
+        depthEventsDropped: state.pointee.book.eventsDropped, snapshots: state.pointee.book.snapshots,
         snapshotsTooOld: state.pointee.book.snapshotsTooOld, tradesMissing: state.pointee.trades.missing,
         tradeDuplicates: state.pointee.trades.duplicates,
         bookIsSynchronized: state.pointee.book.isSynchronized,

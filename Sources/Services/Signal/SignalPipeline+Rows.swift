@@ -31,7 +31,8 @@ extension SignalPipeline {
     state.pointee.messages.expire(before: timeMs / 1000 - 60)
     let decision = state.pointee.gates.step(
       GateInput(
-        timeMs: timeMs, kind: kind, score: row.fused.score, consistency: row.fused.consistency,
+        timeMs: timeMs, isWarmingUp: !state.pointee.flow.isWarm, kind: kind, score: row.fused.score,
+        consistency: row.fused.consistency,
         quote: row.quote, lagMs: lagMs, stalenessMs: stalenessMs, bookIsOutOfSync: bookIsOutOfSync,
         missingRatio: state.pointee.missingRatio(at: timeMs), timeSyncIsDegraded: timeSyncIsDegraded,
         resyncedAtMs: state.pointee.resyncedAtMs,

@@ -39,7 +39,6 @@ public struct SignalPipeline: ~Copyable {
   private let idleNsMax: Int64
   private var nextGridNs: Int64 = .max
   var receiveNs: Int64 = .min
-  private var lastRowTimeNs: Int64 = .min
   var timeSyncIsDegraded = false
 
   public init(_ configuration: SignalConfiguration, instruments: InstrumentTable = InstrumentTable()) {
@@ -114,9 +113,10 @@ public struct SignalPipeline: ~Copyable {
     nextGridNs = (receiveNs / gridNs + 1) * gridNs
   }
 
-  /// Makes the rows of all grid points up to a record's time, unless rows must be taken first.
+  /// Whether rows must be taken before more are made.
   func rowsAreFull() -> Bool { rows.count >= SignalPipeline.rowsMax }
 
+  /// Makes the rows of all grid points up to a record's time, or until rows must be taken.
   @inline(never)
   mutating func makeGridRows(until time: Int64) {
     while nextGridNs <= time {
@@ -209,7 +209,11 @@ public struct SignalPipeline: ~Copyable {
 
   @inline(never)
   func bookRestored(_ state: UnsafeMutablePointer<SymbolState>, _ timeMs: Int64, _ exchangeMs: Int64) {
-    if state.pointee.book.resyncs > 0 { state.pointee.resyncedAtMs = timeMs }
+    // A chain that healed by itself is no resync and starts no cooldown.
+    if state.pointee.book.resyncs > state.pointee.resyncsSeen {
+      state.pointee.resyncsSeen = state.pointee.book.resyncs
+      state.pointee.resyncedAtMs = timeMs
+    }
     // The book jumped: its state is set anew and nothing is differenced across the hole.
     state.pointee.flow.bookLost()
     state.pointee.book.show(&state.pointee.flow, receiveMs: timeMs, exchangeMs: exchangeMs)

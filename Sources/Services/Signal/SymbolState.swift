@@ -22,6 +22,7 @@ struct SymbolState: ~Copyable {
   var cvdLagNs: Int64 = 0
   var isSkewed = false
   var resyncedAtMs: Int64?
+  var resyncsSeen = 0
   var reconnectedAtMs: Int64?
   /// Messages received and missing, in seconds of tape time over the last minute.
   var messages = SlidingSum(windowMs: 60, width: 2)
@@ -37,7 +38,8 @@ struct SymbolState: ~Copyable {
 
   /// Missing messages as a share of all that should have come, over the last minute.
   func missingRatio(at timeMs: Int64) -> Double {
-    let missing = messages.sums[1]
+    // A late trade takes back a hole that may have left the window.
+    let missing = max(0, messages.sums[1])
     return missing == 0 ? 0 : Double(missing) / Double(missing + messages.sums[0])
   }
 }

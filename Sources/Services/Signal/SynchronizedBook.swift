@@ -44,7 +44,8 @@ struct SynchronizedBook: ~Copyable {
   }
 
   var isSynchronized: Bool { sync.isSynchronized }
-  var bufferDropped: Int { buffer.dropped }
+  /// Events that found the bounded buffers full; a later snapshot makes up for them.
+  var eventsDropped: Int { buffer.dropped + shadow.dropped }
 
   /// Holes closed by a snapshot, plus those still open.
   var holes: Int { gaps + openHoles }
@@ -132,6 +133,8 @@ struct SynchronizedBook: ~Copyable {
       return .unchanged
     case .load:
       if openHoles > 0 { openHoles += buffer.holeCount }
+      // The snapshot asked for is here: nothing is left to shadow, also after a chain that healed in part.
+      endShadow()
       book.load(
         prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount
       )
