@@ -40,7 +40,7 @@ let package = Package(
     module(
       "Services",
       [
-        "Core", "Tape", "Binance", "Book", "Flow", "Strategy", "Store", "Report", "Venue",
+        "Core", "Tape", "Binance", "Book", "Flow", "Strategy", "Store", "Report", "Net", "Venue",
         "Configuration", "CZlib", "CZstd", "CSQLite", "CYAML", "CCrypto", "CSystem",
       ]),
     .executableTarget(

@@ -34,8 +34,17 @@ enum ReplayCommand {
         configurationVersion: loaded.version)
     ) { progress.update($0) }
     progress.finish()
+    return try print(result, arguments)
+  }
+
+  /// What a run of the signal stage ends with, live or not.
+  static func print(_ result: ReplayResult, _ arguments: ParsedArguments, live: JSONValue? = nil) throws
+    -> ExitCode
+  {
     if arguments.isJSON {
-      try arguments.console.print(json: result.summary.json)
+      var summary = result.summary
+      if let live { summary.extra.append(.init("live", live)) }
+      try arguments.console.print(json: summary.json)
     } else {
       try arguments.console.write(terminalReport(result.summary, top: result.topSignals))
       for warning in result.warnings { try arguments.console.print("warning: \(warning)") }

@@ -52,17 +52,25 @@ public enum ReplayError: Error, Equatable, CustomStringConvertible {
 
 /// Tape → signals → sinks, report and summary: the shell around ``SignalPipeline``.
 public enum Replay {
-  /// - Parameter progress: called with the records processed, about once a block.
-  public static func run(_ options: ReplayOptions, progress: (Int64) -> Void = { _ in }) throws
-    -> ReplayResult
-  {
+  /// - Parameters:
+  ///   - follower: waits for the tape to grow; without one the run ends with the tape.
+  ///   - progress: called with the records processed, about once a block.
+  public static func run(
+    _ options: ReplayOptions, following follower: TapeFollower? = nil, progress: (Int64) -> Void = { _ in }
+  ) throws -> ReplayResult {
     let started = ProcessUsage.now()
     let configuration = options.configuration
-    var reader = try TapeReader(folder: options.tape)
-    guard let firstBlock = try reader.nextBlock() else { throw ReplayError.emptyTape(options.tape) }
     let reportOptions = try configuration.reportOptions()
-    try Files.makeFolder(options.out)
     if Files.exists(options.out + "/summary.json") { throw ReplayError.outputInUse(options.out) }
+    if let follower {
+      guard follower.waitForFolder() else { throw ReplayError.emptyTape(options.tape) }
+      try follower.beginWatching()
+    }
+    var reader = try TapeReader(folder: options.tape)
+    guard let firstBlock = try nextBlock(&reader, follower, whenIdle: {}) else {
+      throw ReplayError.emptyTape(options.tape)
+    }
+    try Files.makeFolder(options.out)
     try claim(options, firstBlock)
 
     var pipeline = SignalPipeline(configuration.signal, instruments: configuration.instrumentTable)
@@ -95,7 +103,11 @@ public enum Replay {
         }
       }
       progress(pipeline.totals.lastSequence)
-      guard let next = try reader.nextBlock() else { break }
+      let next = try nextBlock(&reader, follower) {
+        try sinks.flush()
+        follower?.hasWritten()
+      }
+      guard let next else { break }
       block = next
     }
     try sinks.finish()
@@ -113,6 +125,25 @@ public enum Replay {
     result.topSignals = report.topSignals(countMax: 10)
     try result.summary.write(runFolder: options.out)
     return result
+  }
+
+  /// The next block, waited for where the tape is followed; nil at the end.
+  ///
+  /// - Parameter idle: called before waiting.
+  private static func nextBlock(
+    _ reader: inout TapeReader, _ follower: TapeFollower?, whenIdle idle: () throws -> Void
+  ) throws -> UnsafeRawBufferPointer? {
+    var isLast = false
+    while true {
+      if let block = try reader.nextBlock() {
+        follower?.hasRead(block)
+        return block
+      }
+      guard let follower, !isLast else { return nil }
+      try idle()
+      isLast = try !follower.waitForGrowth()
+      try reader.refresh()
+    }
   }
 
   /// Notes what the folder's rows are made of. An interrupted run is continued only by the same.
