@@ -51,6 +51,10 @@ let package = Package(
     .executableTarget(
       name: "pipeline-benchmark", dependencies: ["Binance", "Book", "Core", "Services", "Tape"],
       path: "Benchmarks/Pipeline", swiftSettings: stage),
+    .executableTarget(
+      name: "net-benchmark", dependencies: ["Core", "CSystem", "Net", "NetTestSupport"], path: "Benchmarks/Net",
+      swiftSettings: stage),
+    .target(name: "NetTestSupport", dependencies: ["Core", "CSystem", "CTLS", "Net"], path: "Tests/NetSupport"),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),
@@ -62,7 +66,7 @@ let package = Package(
     tests("Services", ["Core", "Tape", "Store", "Strategy", "Venue", "Services", "CZlib"]),
     tests("Scripts", ["Core"]),
     tests("EndToEnd", ["Core", "CommandLineKit", "Services", "weir"]),
-    tests("Net", ["Core", "Net"]),
+    tests("Net", ["Core", "CSystem", "CTLS", "CZlib", "Net", "NetTestSupport"]),
     tests("Venue", ["Venue", "Core"]),
     tests("Store", ["Core", "Strategy", "Store"]),
     tests("Report", ["Core", "Strategy", "Store", "Report"]),
