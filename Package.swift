@@ -55,6 +55,17 @@ let package = Package(
       name: "net-benchmark", dependencies: ["Core", "CSystem", "Net", "NetTestSupport"], path: "Benchmarks/Net",
       swiftSettings: stage),
     .target(name: "NetTestSupport", dependencies: ["Core", "CSystem", "CTLS", "Net"], path: "Tests/NetSupport"),
+    .target(
+      name: "SimulationKit",
+      dependencies: ["Core", "Tape", "Binance", "Book", "Flow", "Strategy", "Venue", "Services"],
+      path: "Tests/SimulationKit", swiftSettings: stage),
+    .executableTarget(
+      name: "simulation", dependencies: ["CommandLineKit", "Core", "SimulationKit"],
+      path: "Benchmarks/Simulation", swiftSettings: stage),
+    .target(name: "ProcessKit", dependencies: ["Core"], path: "Tests/ProcessKit"),
+    .executableTarget(
+      name: "live-benchmark", dependencies: ["Core", "ProcessKit"], path: "Benchmarks/Live"),
+    tests("Simulation", ["SimulationKit"]),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),
@@ -65,7 +76,7 @@ let package = Package(
     tests("CommandLineKit", ["Core", "CommandLineKit"]),
     tests("Services", ["Core", "Tape", "Store", "Strategy", "Venue", "Services", "CZlib"]),
     tests("Scripts", ["Core"]),
-    tests("EndToEnd", ["Core", "CommandLineKit", "Services", "weir"]),
+    tests("EndToEnd", ["Core", "CommandLineKit", "ProcessKit", "Services", "weir"]),
     tests("Net", ["Core", "CSystem", "CTLS", "CZlib", "Net", "NetTestSupport"]),
     tests("Venue", ["Venue", "Core"]),
     tests("Store", ["Core", "Strategy", "Store"]),
