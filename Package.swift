@@ -51,6 +51,15 @@ let package = Package(
     .executableTarget(
       name: "pipeline-benchmark", dependencies: ["Binance", "Book", "Core", "Services", "Tape"],
       path: "Benchmarks/Pipeline", swiftSettings: stage),
+    .executableTarget(
+      name: "net-peer", dependencies: ["Core", "CZlib", "Net"], path: "Tests/Conformance/Peer"),
+    .testTarget(
+      name: "ConformanceTests", dependencies: ["Core", "net-peer", "weir"], path: "Tests/Conformance",
+      exclude: [
+        "Peer", "page", "requirements.txt", "requirements-connector.txt", "kit.py", "websocket_server_cases.py",
+        "websocket_client_cases.py", "http_server_cases.py", "http_client_cases.py", "browser_case.py",
+        "venue_clients.py", "cryptofeed_book.py",
+      ]),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),
