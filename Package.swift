@@ -56,7 +56,7 @@ let package = Package(
     .testTarget(
       name: "ConformanceTests", dependencies: ["Core", "net-peer", "weir"], path: "Tests/Conformance",
       exclude: [
-        "Peer", "page", "requirements.txt", "requirements-connector.txt", "kit.py", "websocket_server_cases.py",
+        "Peer", "page", "utf8_table.json", "requirements.txt", "requirements-connector.txt", "kit.py", "websocket_server_cases.py",
         "websocket_client_cases.py", "http_server_cases.py", "http_client_cases.py", "browser_case.py",
         "venue_clients.py", "cryptofeed_book.py",
       ]),
