@@ -52,13 +52,18 @@ let package = Package(
       name: "pipeline-benchmark", dependencies: ["Binance", "Book", "Core", "Services", "Tape"],
       path: "Benchmarks/Pipeline", swiftSettings: stage),
     .executableTarget(
-      name: "net-peer", dependencies: ["Core", "CZlib", "Net"], path: "Tests/Conformance/Peer"),
+      name: "net-benchmark", dependencies: ["Core", "CSystem", "Net", "NetTestSupport"], path: "Benchmarks/Net",
+      swiftSettings: stage),
+    .target(name: "NetTestSupport", dependencies: ["Core", "CSystem", "CTLS", "Net"], path: "Tests/NetSupport"),
+    .executableTarget(
+      name: "net-peer", dependencies: ["Core", "CZlib", "Net"], path: "Tests/Conformance/Peer",
+      swiftSettings: stage),
     .testTarget(
-      name: "ConformanceTests", dependencies: ["Core", "net-peer", "weir"], path: "Tests/Conformance",
+      name: "ConformanceTests", dependencies: ["Core", "net-peer"], path: "Tests/Conformance",
       exclude: [
-        "Peer", "page", "utf8_table.json", "requirements.txt", "requirements-connector.txt", "kit.py", "websocket_server_cases.py",
-        "websocket_client_cases.py", "http_server_cases.py", "http_client_cases.py", "browser_case.py",
-        "venue_clients.py", "cryptofeed_book.py",
+        "Peer", "page", "utf8_table.json", "requirements.txt", "requirements-connector.txt", "kit.py",
+        "websocket_server_cases.py", "websocket_client_cases.py", "http_server_cases.py", "http_client_cases.py",
+        "browser_case.py", "venue_clients.py", "cryptofeed_book.py",
       ]),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
@@ -71,7 +76,7 @@ let package = Package(
     tests("Services", ["Core", "Tape", "Store", "Strategy", "Venue", "Services", "CZlib"]),
     tests("Scripts", ["Core"]),
     tests("EndToEnd", ["Core", "CommandLineKit", "Services", "weir"]),
-    tests("Net", ["Core", "Net"]),
+    tests("Net", ["Core", "CSystem", "CTLS", "CZlib", "Net", "NetTestSupport"]),
     tests("Venue", ["Venue", "Core"]),
     tests("Store", ["Core", "Strategy", "Store"]),
     tests("Report", ["Core", "Strategy", "Store", "Report"]),

@@ -15,6 +15,10 @@ public enum NetError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A certificate, key or authority file that cannot be used.
   case certificate(String, String)
   case badURL(String)
+  /// A header that cannot be sent: not a name, a value with controls, or one that is made by the protocol.
+  case badHeader(String)
+  /// This address answered a websocket's upgrade request with another status than 101, and this text.
+  case upgradeRefused(String, status: Int, String)
   /// The peer broke the protocol.
   case `protocol`(String)
   /// The peer closed the connection.
@@ -39,7 +43,11 @@ public enum NetError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unknownHost(let host): "no address found for \(host); check the name and the network"
     case .tls(let peer, let reason): "TLS with \(peer) failed: \(reason)"
     case .certificate(let path, let reason): "cannot use \(path): \(reason)"
-    case .badURL(let text): "\"\(text)\" is no address; write http://HOST:PORT or https://HOST"
+    case .badURL(let text): "\"\(text)\" is no address; write http://HOST:PORT or https://HOST (ws, wss for websockets)"
+    case .badHeader(let name):
+      "the header \(name) cannot be sent: check its name and value; the handshake's own are not to be given"
+    case .upgradeRefused(let url, let status, let text):
+      "\(url) refused the websocket with status \(status)" + (text.isEmpty ? "" : ": \(text)")
     case .protocol(let reason): "the peer broke the protocol: \(reason)"
     case .closed: "the peer closed the connection"
     case .timeout(let what): "\(what) took too long"

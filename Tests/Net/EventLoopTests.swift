@@ -89,6 +89,45 @@ struct EventLoopTests {
     #expect(source.wasRefused)
     #expect(source.wasDrained)
   }
+
+  @Test func anEndThatArrivesWithDataIsReportedAfterThePause() throws {
+    let loop = try EventLoop()
+    let listener = try Listener(on: loop, port: 0) { connection in
+      connection.output.append("last words")
+      connection.wrote()
+      loop.soon { connection.close() }
+    }
+    let hesitant = Hesitant()
+    Connector.connect(
+      host: "127.0.0.1", port: listener.address.port, tls: nil, on: loop, timeoutNs: Nanoseconds.second
+    ) { hesitant.adopt(try! $0.get()) }
+    for _ in 0..<20 { loop.turn(waitNs: 10 * Nanoseconds.millisecond) }
+    #expect(hesitant.connection?.input.count == 10)
+    #expect(hesitant.end == nil)
+    hesitant.connection?.resumeReading()
+    for _ in 0..<5 { loop.turn(waitNs: 10 * Nanoseconds.millisecond) }
+    #expect(hesitant.end == .closed)
+  }
+
+  @Test func anAttemptUnderWayIsCancelledWhenTheLoopEnds() throws {
+    let loop = try EventLoop()
+    // A listener whose queue nobody empties: TCP connects, TLS never answers.
+    let listener = try Listener(on: loop, port: 0) { $0.pauseReading() }
+    var answers: [NetError] = []
+    Connector.connect(
+      host: "localhost", port: listener.address.port, tls: try TLSContext(), on: loop,
+      timeoutNs: 60 * Nanoseconds.second
+    ) { if case .failure(let error) = $0 { answers.append(error) } }
+    loop.after(20 * Nanoseconds.millisecond) { loop.stop() }
+    loop.run()
+    #expect(answers == [.cancelled])
+    #expect(loop.sourceCount == 0)
+  }
+}
+
+/// Pauses at the first bytes and leaves them where they are.
+final class Hesitant: Peer {
+  override func connectionReceived(_ connection: Connection) { connection.pauseReading() }
 }
 
 class Peer: ConnectionDelegate {

@@ -25,7 +25,7 @@ public protocol ConnectionDelegate: AnyObject {
 ///
 /// **Input.** A turn reads at most ``readBytesPerTurn``, so that one fast peer cannot starve the others. While
 /// ``isReadingPaused`` nothing is read and TCP pushes back on the peer; the input queue is therefore bounded by
-/// what the delegate leaves in it.
+/// what the delegate leaves in it. A peer's orderly end is reported only after the pause.
 ///
 /// **Life.** The loop owns an open connection. After ``connectionClosed(_:_:)`` it does nothing any more,
 /// whoever still holds it.
@@ -180,11 +180,11 @@ public final class Connection: EventSource {
     }
     guard state == .open else { return }
     if !events.intersection([.read, .failure]).isEmpty, !isReadingPaused || events.contains(.failure) {
-      receive()
+      receive(isBroken: events.contains(.failure))
     }
   }
 
-  private func receive() {
+  private func receive(isBroken: Bool) {
     var taken = 0
     var failure: NetError?
     while taken < Connection.readBytesPerTurn {
@@ -220,7 +220,12 @@ public final class Connection: EventSource {
     }
     if taken > 0 { delegate?.connectionReceived(self) }
     guard state == .open else { return }
-    if let failure { return end(failure) }
+    if let failure {
+      // A delegate that has just paused still wants what lies in the input. The end of the stream stays in the
+      // socket and is found again after the pause; only a broken socket would be announced for ever.
+      if isReadingPaused, failure == .closed, !isBroken { return }
+      return end(failure)
+    }
     if session != nil {
       if taken >= Connection.readBytesPerTurn { loop?.callAgain(self) }
       updateInterest()

@@ -80,7 +80,11 @@ private final class Attempt: ConnectionDelegate {
     finish(.success(connection))
   }
 
-  func connectionClosed(_ connection: Connection, _ reason: NetError) { tryNext(after: reason) }
+  func connectionClosed(_ connection: Connection, _ reason: NetError) {
+    // The loop has ended: another attempt would watch a socket that nobody waits for.
+    if reason == .cancelled { finish(.failure(reason)) } else { tryNext(after: reason) }
+  }
+
   func connectionReceived(_ connection: Connection) {}
   func connectionDrained(_ connection: Connection) {}
   func connectionTimedOut(_ connection: Connection) { connection.abort(.timeout("connecting to \(peer)")) }
