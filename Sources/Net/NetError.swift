@@ -16,7 +16,7 @@ public enum NetError: Error, Equatable, Sendable, CustomStringConvertible {
   case certificate(String, String)
   case badURL(String)
   /// A header field that cannot be sent: a name that is no token, or a value with control characters.
-  case badField(String)
+  case badHeader(String)
   /// The peer broke the protocol.
   case `protocol`(String)
   /// The peer closed the connection.
@@ -42,7 +42,7 @@ public enum NetError: Error, Equatable, Sendable, CustomStringConvertible {
     case .tls(let peer, let reason): "TLS with \(peer) failed: \(reason)"
     case .certificate(let path, let reason): "cannot use \(path): \(reason)"
     case .badURL(let text): "\"\(text)\" is no address; write http://HOST:PORT or https://HOST"
-    case .badField(let name):
+    case .badHeader(let name):
       "the header field \"\(name)\" cannot be sent; use letters, digits and - in names, no line breaks in values"
     case .protocol(let reason): "the peer broke the protocol: \(reason)"
     case .closed: "the peer closed the connection"
