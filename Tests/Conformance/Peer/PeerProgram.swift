@@ -30,18 +30,24 @@ enum PeerProgram {
       case "websocket-observe": try WebSocketObserver(arguments, on: loop).run()
       case "http-client": try HTTPFetch(arguments, on: loop).run()
       default:
-        fputs(usage, stderr)
+        say(usage, to: 2)
         exit(2)
       }
     } catch {
-      fputs("net-peer: \(error)\n", stderr)
+      say("net-peer: \(error)\n", to: 2)
       exit(1)
     }
   }
 
-  static func print(_ line: JSONValue) {
-    Swift.print(line.text())
-    fflush(stdout)
+  static func print(_ line: JSONValue) { say(line.text() + "\n", to: 1) }
+
+  private static func say(_ text: String, to descriptor: Int32) {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+      if count <= 0 { return }
+      rest.removeFirst(count)
+    }
   }
 
   /// A client's trust: the named authority, or the system's.
