@@ -612,17 +612,21 @@ def by_wrk(cases, port, tls_port):
     cases.add("9.3", "64 connections over TLS", wrk, "--connections", "64", f"https://127.0.0.1:{tls_port}/")
 
 
-def files(cases, port, folder):
+PAGE = b"<!doctype html><title>static</title>"
+SCRIPT = b"console.log(1)\n" * 10_000
+
+
+def write_site(folder):
     path = lambda name: os.path.join(folder, name)
     os.makedirs(path("site/sub"))
-    page = b"<!doctype html><title>static</title>"
-    script = b"console.log(1)\n" * 10_000
-    for name, data in (("site/index.html", page), ("site/a.js", script), ("site/sub/b.css", b"b{}"), ("secret", b"no"),
+    for name, data in (("site/index.html", PAGE), ("site/a.js", SCRIPT), ("site/sub/b.css", b"b{}"), ("secret", b"no"),
                        ("site/empty.txt", b""), ("site/sp ace.txt", b"space"), ("site/.hidden", b"hidden")):
         with open(path(name), "wb") as file:
             file.write(data)
     os.symlink(path("secret"), path("site/link.txt"))
 
+
+def files(cases, port):
     def fetch(target, status, body=None, kind=None, fields=(), method="GET"):
         answer = ask(port, get(target, *fields, method=method), method)
         assert_in(answer.status, status if isinstance(status, tuple) else (status,))
@@ -631,8 +635,8 @@ def files(cases, port, folder):
         if kind:
             assert answer.fields.get("content-type", "").startswith(kind), f"type is {answer.fields.get('content-type')}"
         return answer
-    cases.add("10.1", "page of a folder", fetch, "/static/", 200, page, "text/html")
-    cases.add("10.2", "script", fetch, "/static/a.js", 200, script, "text/javascript")
+    cases.add("10.1", "page of a folder", fetch, "/static/", 200, PAGE, "text/html")
+    cases.add("10.2", "script", fetch, "/static/a.js", 200, SCRIPT, "text/javascript")
     cases.add("10.3", "style", fetch, "/static/sub/b.css", 200, b"b{}", "text/css")
     cases.add("10.4", "empty file", fetch, "/static/empty.txt", 200, b"", "text/plain")
     cases.add("10.5", "encoded name", fetch, "/static/sp%20ace.txt", 200, b"space")
@@ -653,9 +657,9 @@ def files(cases, port, folder):
         fetch("/static/a.js", 304, b"", fields=[f'If-None-Match: "x", {tag}'])
         fetch("/static/a.js", 304, b"", fields=[f"If-None-Match: W/{tag.removeprefix('W/')}"])
         fetch("/static/a.js", 304, b"", fields=["If-None-Match: *"])
-        fetch("/static/a.js", 200, script, fields=['If-None-Match: "other"'])
+        fetch("/static/a.js", 200, SCRIPT, fields=['If-None-Match: "other"'])
         head = fetch("/static/a.js", 200, b"", method="HEAD")
-        equal(head.fields.get("content-length"), str(len(script)), "Content-Length of HEAD")
+        equal(head.fields.get("content-length"), str(len(SCRIPT)), "Content-Length of HEAD")
         equal(head.fields.get("etag"), tag, "ETag of HEAD")
     cases.add("10.9", "tags", cached)
 
@@ -696,15 +700,16 @@ def main():
     cases = kit.Cases("http_server_cases", arguments)
     with tempfile.TemporaryDirectory(prefix="weir-conformance-") as folder:
         authority, leaf, key = kit.certificate(folder)
+        write_site(folder)
         serve = lambda *words: kit.start(arguments.peer, "http", *words)[1]["port"]
         plain = serve("--static", os.path.join(folder, "site"), "--token", TOKEN)
-        tls = serve("--tls", leaf, key)
+        tls = serve("--tls", leaf, "--key", key)
         hurried = serve("--head-ms", "500", "--body-ms", "700", "--idle-ms", "1000", "--connections-max", "8")
         answered(cases, plain)
         refused(cases, plain)
         connections(cases, plain)
         by_h11(cases, plain)
-        files(cases, plain, folder)
+        files(cases, plain)
         cases.run(workers=6)
         slow(cases, hurried)
         cases.run(workers=3)

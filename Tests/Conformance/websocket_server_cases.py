@@ -974,7 +974,7 @@ def main():
             plain, deflate = port(), port("--deflate")
             small = port("--deflate", "--message-bytes-max", "1000")
             slow_port = port("--head-ms", "500", "--ping-ms", "300", "--pong-ms", "600")
-            tls = port("--deflate", "--tls", leaf, key)
+            tls = port("--deflate", "--tls", leaf, "--key", key)
         for section in (framing, pings, reserved, opcodes, fragments, utf8, closing, lengths):
             section(cases, plain)
         handshakes(cases, plain)
