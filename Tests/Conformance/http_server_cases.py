@@ -230,7 +230,7 @@ BAD = [
     ("body of 2^63", post(b"", "Content-Length: 9223372036854775808", length=False), (400, 413)),
     ("body of 2^64 + 5", post(b"", "Content-Length: 18446744073709551621", length=False), (400, 413)),
     ("chunks over the limit", chunked(*[b"x" * 65_536] * 20), (413,)),
-    ("first chunk over the limit", post(b"", "Transfer-Encoding: chunked", length=False) + b"200000\r\n", (413,)),
+    ("first chunk over the limit", chunked(b"x" * 2_000_000), (413,)),
 ]
 
 # Each of these has been read in two ways by some pair of a proxy and a server. Refusing is the only safe answer;
@@ -304,8 +304,8 @@ def refused(cases, port):
         equal(rest, b"", "what follows the refusal")
 
     for index, (title, data, statuses) in enumerate(BAD, 1):
-        # A well-formed request may be refused and the connection kept; what is malformed ends it.
-        keeps = statuses[0] != 400 or title in (
+        # These are whole messages: they may be refused and the connection kept. Whatever else is refused ends it.
+        keeps = title in (
             "bad percent-encoding", "NUL by percent-encoding", "CONNECT", "method in lower case", "unknown method")
         cases.add(f"2.{index}", title, wants if keeps else ends, data, statuses)
     for index, (title, data) in enumerate(SMUGGLING, 1):
@@ -424,8 +424,8 @@ def connections(cases, port):
     cases.add("4.16", "25 MiB for a reader that waits", slow_reader)
 
 
-def slow(cases, port):
-    """Against a server with 0.5 s for a head, 0.7 s for a body, 1 s of idleness and 8 connections."""
+def slow(cases, port, small_port):
+    """Against a server with 0.5 s for a head, 0.7 s for a body and 1 s of idleness, and one with 8 connections."""
     def ended(data, statuses, seconds, pause=0):
         wire = dial(port)
         start = time.monotonic()
@@ -467,9 +467,9 @@ def slow(cases, port):
     cases.add("5.7", "idle connection", idle)
 
     def full():
-        wires = [dial(port) for _ in range(8)]
+        wires = [dial(small_port) for _ in range(8)]
         time.sleep(0.1)
-        extra = dial(port)
+        extra = dial(small_port)
         extra.send(get())
         head = extra.read_head()
         found = status_of(head)
@@ -477,7 +477,7 @@ def slow(cases, port):
             wire.close()
         equal(found, 503, "status of the ninth connection")
         time.sleep(0.2)
-        equal(ask(port, get()).status, 200, "status afterwards")
+        equal(ask(small_port, get()).status, 200, "status afterwards")
     cases.add("5.8", "more connections than allowed", full)
 
 
@@ -592,7 +592,7 @@ def by_curl(cases, port, tls_port, authority, folder):
     cases.add("8.10", "TLS with an unknown authority", lambda: curl(f"https://localhost:{tls_port}/", code=60))
     cases.add("8.11", "plain HTTP to the TLS port", lambda: assert_in(subprocess.run(
         ["curl", "--silent", "--max-time", "5", f"http://127.0.0.1:{tls_port}/"], capture_output=True).returncode, (52, 56, 1, 0)))
-    cases.add("8.12", "events", lambda: equal(curl(base + "/events?count=3&interval_ms=5").count(b"data:"), 3, "events"))
+    cases.add("8.12", "events", lambda: equal(curl(base + "/events?count=3&interval_ms=5").count(b"id:"), 3, "events"))
     cases.add("8.13", "resumed download", lambda: assert_in(
         curl("--range", "0-3", "--write-out", "%{http_code}", "--output", os.devnull, base + "/"), (b"200", b"206")))
 
@@ -601,7 +601,7 @@ def by_wrk(cases, port, tls_port):
     def wrk(*words):
         if not shutil.which("wrk"):
             raise Skipped("wrk is not installed")
-        result = subprocess.run(["wrk", "--threads", "1", "--duration", "2s", *words], capture_output=True, text=True)
+        result = subprocess.run(["wrk", "--threads", "1", "--duration", "1s", *words], capture_output=True, text=True)
         equal(result.returncode, 0, "wrk's exit code")
         assert "Socket errors" not in result.stdout, result.stdout
         assert "Non-2xx" not in result.stdout, result.stdout
@@ -704,14 +704,15 @@ def main():
         serve = lambda *words: kit.start(arguments.peer, "http", *words)[1]["port"]
         plain = serve("--static", os.path.join(folder, "site"), "--token", TOKEN)
         tls = serve("--tls", leaf, "--key", key)
-        hurried = serve("--head-ms", "500", "--body-ms", "700", "--idle-ms", "1000", "--connections-max", "8")
+        hurried = serve("--head-ms", "500", "--body-ms", "700", "--idle-ms", "1000")
+        small = serve("--connections-max", "8")
         answered(cases, plain)
         refused(cases, plain)
         connections(cases, plain)
         by_h11(cases, plain)
         files(cases, plain)
         cases.run(workers=6)
-        slow(cases, hurried)
+        slow(cases, hurried, small)
         cases.run(workers=3)
         by_aiohttp(cases, plain, tls, authority)
         by_curl(cases, plain, tls, authority, folder)
