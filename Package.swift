@@ -62,7 +62,7 @@ let package = Package(
     tests("Services", ["Core", "Tape", "Store", "Strategy", "Venue", "Services", "CZlib"]),
     tests("Scripts", ["Core"]),
     tests("EndToEnd", ["Core", "CommandLineKit", "Services", "weir"]),
-    tests("Net", ["Core", "Net"]),
+    tests("Net", ["Core", "Net", "CTLS"]),
     tests("Venue", ["Venue", "Core"]),
     tests("Store", ["Core", "Strategy", "Store"]),
     tests("Report", ["Core", "Strategy", "Store", "Report"]),
