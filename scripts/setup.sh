@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Brings a bare Debian 12 to where Weir builds: checks Swift, installs the missing Debian packages.
-# It asks dpkg every time instead of trusting a stamp, and ends at once when nothing is missing.
+# It ends at once when nothing is missing.
 # Exit codes: 0 all there, 1 an installation failed, 2 something a person has to do.
 set -euo pipefail
 
 swift_needed="6.3"
 # Only bash itself until Swift has been found: PATH may be what is wrong.
-list="${BASH_SOURCE[0]%/*}/packages.txt"
-[[ -e "$list" ]] || list=packages.txt
+folder="${BASH_SOURCE[0]%/*}"
+[[ -e "$folder/packages.txt" ]] || folder=.
+list="$folder/packages.txt"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
+# shellcheck source=scripts/packages.sh
+source "$folder/packages.sh"
 
 explain_swift() {
   say "$1"
@@ -40,81 +43,7 @@ check_swift() {
 swift_runs=yes
 check_swift || swift_runs=no
 
-if ! command -v dpkg-query >/dev/null; then
-  say "dpkg-query is missing: this script knows Debian 12 only"
-  say "  do: install the libraries named in scripts/packages.txt by your system's own means"
-  exit 2
-fi
-
-names=() wanted=() reasons=()
-while read -r name version reason; do
-  [[ -z "$name" || "$name" == \#* ]] && continue
-  names+=("$name") wanted+=("$version") reasons+=("$reason")
-done <"$list"
-
-declare -A installed
-read_installed() {
-  installed=()
-  local name state version
-  while read -r name state version; do
-    if [[ "$state" == installed ]]; then installed[$name]=$version; fi
-    # dpkg-query fails when one name is unknown, which is just what is being asked.
-  done < <(dpkg-query -W -f '${Package} ${db:Status-Status} ${Version}\n' "${names[@]}" 2>/dev/null || true)
-}
-
-read_installed
-missing=()
-for index in "${!names[@]}"; do
-  name=${names[index]}
-  if [[ -z "${installed[$name]:-}" ]]; then
-    say "missing: $name ${wanted[index]} (${reasons[index]})"
-    missing+=("$name")
-  fi
-done
-
-if ((${#missing[@]} > 0)); then
-  if [[ "$(id -u)" == 0 ]]; then
-    as_root=()
-  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    as_root=(sudo -n)
-  else
-    say "  do, as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
-    exit 2
-  fi
-  export DEBIAN_FRONTEND=noninteractive
-  log=$(mktemp)
-  trap 'rm -f "$log"' EXIT
-  say "installing ${#missing[@]} packages"
-  if ! "${as_root[@]}" apt-get update >"$log" 2>&1 </dev/null; then
-    cat "$log" >&2
-    say "apt-get update failed (above); trying with the package lists that are there"
-  fi
-  if ! "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1 </dev/null; then
-    cat "$log" >&2
-    say "apt-get install failed (above)"
-    say "  do: mend what it names, then run make setup again"
-    exit 1
-  fi
-  read_installed
-  for name in "${missing[@]}"; do
-    if [[ -z "${installed[$name]:-}" ]]; then
-      say "$name is still missing after its installation"
-      exit 1
-    fi
-    say "installed: $name ${installed[$name]}"
-  done
-fi
-
-for index in "${!names[@]}"; do
-  want=${wanted[index]}
-  have=${installed[${names[index]}]}
-  # An epoch counts only where the list names one.
-  [[ "$want" == *:* ]] || have=${have#*:}
-  case "$have" in
-    "$want" | "$want"[!0-9]*) ;;
-    *) [[ "$want" == - ]] || say "warning: ${names[index]} is $have; Weir is tested with $want" ;;
-  esac
-done
+install_packages "$list" "make setup"
 
 if [[ "$swift_runs" == no ]]; then
   check_swift || explain_swift "swift at $(command -v swift) does not run: $(swift --version 2>&1 </dev/null | head -n 3)"

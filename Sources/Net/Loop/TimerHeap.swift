@@ -39,15 +39,19 @@ struct TimerHeap {
     heap.sort { $0.precedes($1) }
   }
 
-  /// Runs what is due. A job may set and cancel timers; one it sets for now runs in the next call, so a timer
-  /// that renews itself cannot hold the loop.
-  mutating func runDue(_ nowNs: Int64) {
-    guard nextDeadlineNs <= nowNs else { return }
-    let last = nextSerial
+  /// The timer set last.
+  var lastSerial: UInt64 { nextSerial }
+
+  /// Takes the next job that is due, of those set no later than `last`.
+  ///
+  /// Jobs are run by the caller, one after the other, because they may set and cancel timers. One that is set for
+  /// now waits for the next round, so a timer that renews itself cannot hold the loop.
+  mutating func takeDue(_ nowNs: Int64, setUntil last: UInt64) -> (() -> Void)? {
     while let first = heap.first, first.deadlineNs <= nowNs, first.serial <= last {
       removeFirst()
-      if let job = jobs.removeValue(forKey: first.serial) { job() }
+      if let job = jobs.removeValue(forKey: first.serial) { return job }
     }
+    return nil
   }
 
   private mutating func removeFirst() {

@@ -42,6 +42,8 @@ public final class Connection: EventSource {
   public let isSecure: Bool
   public private(set) var isOpen = false
   public private(set) var isReadingPaused = false
+  /// Bytes the system has taken so far: it stands still when the peer doesn't read.
+  public private(set) var writtenBytes = 0
 
   static let readBytesPerTurn = 256 << 10
   static let lingerNs = 2 * Nanoseconds.second
@@ -127,6 +129,7 @@ public final class Connection: EventSource {
         let count = SSL_write(session, bytes.baseAddress, Int32(min(bytes.count, Int(Int32.max))))
         if count > 0 {
           output.consume(Int(count))
+          writtenBytes += Int(count)
           continue
         }
         failure = tlsFailure(count)
@@ -134,6 +137,7 @@ public final class Connection: EventSource {
         let count = send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         if count >= 0 {
           output.consume(count)
+          writtenBytes += count
           continue
         }
         if errno == EINTR { continue }
@@ -224,6 +228,8 @@ public final class Connection: EventSource {
       // A delegate that has just paused still wants what lies in the input. The end of the stream stays in the
       // socket and is found again after the pause; only a broken socket would be announced for ever.
       if isReadingPaused, failure == .closed, !isBroken { return }
+      // The peer has said its last word, but may still listen: what answers it must not be lost.
+      if failure == .closed, !output.isEmpty { flush() }
       return end(failure)
     }
     if session != nil {

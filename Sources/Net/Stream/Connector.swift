@@ -6,7 +6,7 @@ import Glibc
 public enum Connector {
   /// - Parameters:
   ///   - timeoutNs: for each address, TCP and TLS together.
-  ///   - answer: the open connection, or the last address's failure. On this loop's thread, in a later turn.
+  ///   - answer: the open connection, or the failure of TLS or of the last address. On this loop's thread, in a later turn.
   public static func connect(
     host: String, port: UInt16, tls: TLSContext?, on loop: EventLoop, timeoutNs: Int64,
     answer: @escaping (Result<Connection, NetError>) -> Void
@@ -32,6 +32,8 @@ private final class Attempt: ConnectionDelegate {
   private let timeoutNs: Int64
   private var answer: ((Result<Connection, NetError>) -> Void)?
   private var keeper: Attempt?
+  /// Says more than that another address of the same server doesn't answer.
+  private var tlsFailure: NetError?
 
   init(
     _ addresses: [SocketAddress], host: String, peer: String, tls: TLSContext?, loop: EventLoop,
@@ -48,7 +50,8 @@ private final class Attempt: ConnectionDelegate {
 
   func tryNext(after failure: NetError) {
     keeper = nil
-    guard let loop, !addresses.isEmpty else { return finish(.failure(failure)) }
+    if case .tls = failure, tlsFailure == nil { tlsFailure = failure }
+    guard let loop, !addresses.isEmpty else { return finish(.failure(tlsFailure ?? failure)) }
     let address = addresses.removeFirst()
     let socket = Glibc.socket(
       address.isIPv6 ? AF_INET6 : AF_INET, Int32(weir_socket_stream), 0)

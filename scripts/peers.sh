@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Makes .deps/peers: the third-party clients and servers that the conformance tests talk to. Only tests use it.
+# It ends at once when all is there. Exit codes: 0 ready, 2 it cannot be made here (the tests are then skipped).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+peers=.deps/peers
+python=/usr/bin/python3
+lists=(Tests/Conformance/requirements.txt Tests/Conformance/requirements-connector.txt)
+
+say() { printf 'peers: %s\n' "$*" >&2; }
+source scripts/packages.sh
+
+# A machine may do without the browser or wrk; what needs them is then skipped.
+if ! (install_packages scripts/test-packages.txt scripts/peers.sh); then
+  say "some packages are missing (above); the tests that use them will be skipped"
+fi
+
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+  say "$python cannot make environments: the package python3-venv is missing"
+  say "  do: install it, then run scripts/peers.sh again; until then the conformance tests are skipped"
+  exit 2
+fi
+
+stamp=$({ "$python" --version; cat "${lists[@]}"; } | sha256sum | cut -c 1-16)
+[[ -f "$peers/stamp" && "$(<"$peers/stamp")" == "$stamp" ]] && exit 0
+
+say "making $peers, for the conformance tests: $(grep -c '==' "${lists[0]}") Python packages, about a minute"
+rm -rf "$peers"
+mkdir -p "$peers"
+log=$peers/log
+fetch() { "$peers/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$@" >>"$log" 2>&1 </dev/null; }
+if ! "$python" -m venv "$peers" >"$log" 2>&1 || ! fetch --requirement "${lists[0]}" \
+  || ! fetch --target "$peers/connector" --requirement "${lists[1]}"; then
+  tail -n 5 "$log" >&2
+  say "the packages could not be fetched (above; all of it in $log)"
+  say "  do: mend the network, then run scripts/peers.sh again; until then the conformance tests are skipped"
+  exit 2
+fi
+"$peers/bin/python" -m pip check >>"$log" 2>&1 || say "warning: $(tail -n 1 "$log")"
+echo "$stamp" >"$peers/stamp"
+say "ready"
