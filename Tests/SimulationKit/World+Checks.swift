@@ -40,7 +40,7 @@ extension World {
 
   func checkBounds() {
     let open = links.indices.filter { links[$0].process == process && links[$0].harvesterKnows }.count
-    let slots = harvester.slotCount
+    let slots = harvester.plan.slots.count
     if open > 2 * slots + 2 { outcome.violate("\(open) sockets for \(slots) planned connections") }
     if requestsUnderWay > 8 { outcome.violate("\(requestsUnderWay) requests under way") }
   }
@@ -48,7 +48,7 @@ extension World {
   /// Notes when a symbol's book is lost or found, by the tape's `seq`.
   func trackSynchronization() {
     for (index, name) in options.symbols.enumerated() where !awaitsDepth[index] {
-      let state = harvester.isSynchronized(name)
+      let state = harvester.bookState(name)?.isSynchronized ?? false
       if state != wasSynchronized[index] {
         wasSynchronized[index] = state
         transitions[index].append((Int64(tape.entries.count), state))

@@ -169,7 +169,7 @@ extension World {
     guard links[link].process == process, links[link].harvesterKnows else { return }
     let socket = links[link].socket
     switch what {
-    case .opened: step { $0.opened(socket, moment) }
+    case .opened: step { try $0.opened(socket, moment) }
     case .message(var bytes):
       if options.defect == .framesAreAltered, bytes.count > 200, random.bernoulli(0.001) { bytes[150] ^= 1 }
       outcome.framesDelivered += 1

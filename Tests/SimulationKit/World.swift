@@ -107,8 +107,8 @@ final class World {
     configuration.symbolsPerConnection = 1 + random.below(2)
     configuration.rotateAfterSeconds = 8 + random.below(30)
     configuration.snapshotCheckMs = 2000 + random.below(6000)
-    configuration.silenceMsPublic = 1500 + random.below(2000)
-    configuration.silenceMsMarket = 2500 + random.below(3000)
+    configuration.silencePublicMs = 1500 + random.below(2000)
+    configuration.silenceMarketMs = 2500 + random.below(3000)
     configuration.firstFrameMs = 2500 + random.below(3000)
     configuration.clockIntervalMs = 3000 + random.below(5000)
     return configuration
@@ -206,8 +206,9 @@ final class World {
     case .abort(let socket):
       trace("abort \(socket.rawValue)")
       guard let link = linkOfSocket[socket] else { return }
+      links[link].harvesterKnows = false
+      linkOfSocket[socket] = nil
       toVenue(link, .gone)
-      queue.add(at: now, .reachHarvester(link, .closed("aborted")))
     case .request(let id, let method, let target, let timeoutNs):
       trace("request \(id.rawValue) \(target)")
       requestsUnderWay += 1
@@ -236,9 +237,7 @@ final class World {
     for index in links.indices where links[index].process < process { closeSession(index) }
     linkOfSocket.removeAll()
     armedTick = .max
-    var resume = HarvestResume()
-    let bytes = tape.bytes()
-    bytes.withUnsafeBytes { resume.scan(block: $0) }
+    let resume = padded.with(tape.bytes()) { HarvestResume(lines: $0) }
     harvester = try! Harvester(
       harvestConfiguration, symbols: options.symbols, seed: options.seed &+ UInt64(process), resume: resume,
       log: MemoryLog(tape, defect: options.defect), now: moment)

@@ -41,6 +41,7 @@ public struct WeirConfiguration: Sendable {
   }
 
   public var signal = SignalConfiguration()
+  public var venues = Venues()
   public var harvest = HarvestConfiguration()
   public var tape = TapeSettings()
   public var sink = SinkSettings()
@@ -102,7 +103,7 @@ extension WeirConfiguration {
 extension WeirConfiguration {
   /// The key table: what `config/defaults.yaml`, `WEIR__…` variables and `--set` may say.
   public static let schema = ConfigSchema(
-    defaults: WeirConfiguration(), keys: harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys,
+    defaults: WeirConfiguration(), keys: venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),

@@ -86,7 +86,7 @@ enum TapeTail {
 }
 
 /// Takes the ids out of records.
-private struct TailScan: ~Copyable {
+struct TailScan: ~Copyable {
   private(set) var symbols: [String: HarvestResume.Position] = [:]
   private let wanted: Set<String>
   private var decoder = FrameDecoder()
@@ -149,7 +149,7 @@ private struct TailScan: ~Copyable {
   }
 
   /// Whole lines, with padding behind them.
-  private mutating func take(_ lines: UnsafeRawBufferPointer) {
+  mutating func take(_ lines: UnsafeRawBufferPointer) {
     guard let base = lines.baseAddress else { return }
     forEachLine(lines) { line, offset in
       let end = offset + line.count

@@ -55,6 +55,7 @@ public final class HarvestService {
   private var armed: TimerID?
   private var tuner: BatchTuner
   private var syncIsUnderWay = false
+  private var syncedSequence: Int64 = 0
   private var failure: (any Error)?
   private var drainBeganNs: Int64?
   private var isReady = false
@@ -73,20 +74,18 @@ public final class HarvestService {
     let authorities = options.configuration.venues.authorities
     tls =
       options.endpoints.isSecure ? try TLSContext(trusting: authorities.isEmpty ? nil : authorities) : nil
-    var clientOptions = HTTPClientOptions()
-    clientOptions.tls = tls
-    rest = HTTPClient(on: loop, options: clientOptions)
+    rest = HTTPClient(on: loop, tls: tls)
     var tape = options.configuration.tapeOptions
     // A little at a time: compressing a megabyte takes longer than the path of a frame may.
     tape.compressionBytesPerFlush = 128 << 10
     try Files.makeFolder(options.out)
-    let resume = try HarvestResume(tapeFolder: options.out)
+    let resume = try HarvestResume(tapeFolder: options.out, symbols: options.symbols)
     let writer = try TapeWriter(folder: options.out, options: tape)
     syncer = tape.fsync == .none ? nil : try LoopThread()
     tuner = BatchTuner(options.configuration.harvest)
     note = { _ in }
     harvester = try Harvester(
-      options.configuration.harvest, symbols: options.symbols, seed: options.seed, resume: resume,
+      options.configuration.harvestConfiguration, symbols: options.symbols, seed: options.seed, resume: resume,
       log: writer, now: HarvestService.now())
   }
 
@@ -187,7 +186,7 @@ public final class HarvestService {
     case .send(let id, let text): sockets[id]?.socket?.send(text: text)
     case .ping(let id): sockets[id]?.socket?.ping()
     case .close(let id, let code): sockets[id]?.close(code)
-    case .abort(let id): sockets[id]?.abort()
+    case .abort(let id): sockets.removeValue(forKey: id)?.abort()
     case .request(let id, let method, let target, let timeoutNs): request(id, method, target, timeoutNs)
     }
   }
@@ -210,7 +209,7 @@ public final class HarvestService {
       switch result {
       case .success(let socket):
         holder.adopt(socket)
-        step { $0.opened(id, HarvestService.now()) }
+        step { try $0.opened(id, HarvestService.now()) }
         announceReadiness()
       case .failure(let error):
         sockets[id] = nil
@@ -282,6 +281,8 @@ public final class HarvestService {
 
   // MARK: Durability
 
+  private typealias SyncAnswer = (TapeError?) -> Void
+
   private func scheduleBatch() {
     loop.after(tuner.intervalNs) { [unowned self] in
       syncBatch()
@@ -298,19 +299,22 @@ public final class HarvestService {
     syncIsUnderWay = true
     let own = loop.handle
     let began = EventLoop.monotonicNow()
-    let ticket = loop.keep { [weak self] (error: TapeError?) in self?.synced(error, since: began) }
+    let records = Int(sync.sequence - syncedSequence)
+    syncedSequence = sync.sequence
+    let answer: SyncAnswer = { [weak self] error in self?.synced(error, since: began, records: records) }
+    let ticket = loop.keep(answer)
     syncer.post { _ in
       var error: TapeError?
       do throws(TapeError) { try sync.perform() } catch let failure { error = failure }
       let outcome = error
-      own.post { loop in loop.takeKept(ticket, as: ((TapeError?) -> Void).self)?(outcome) }
+      own.post { loop in loop.takeKept(ticket, as: SyncAnswer.self)?(outcome) }
     }
   }
 
-  private func synced(_ error: TapeError?, since beganNs: Int64) {
+  private func synced(_ error: TapeError?, since beganNs: Int64, records: Int) {
     syncIsUnderWay = false
     if let error { return fail(error) }
-    tuner.flushed(tookNs: EventLoop.monotonicNow() - beganNs)
+    tuner.flushed(durationNs: EventLoop.monotonicNow() - beganNs, records: records)
   }
 
   // MARK: Metrics
@@ -357,8 +361,10 @@ private final class HarvestSocket: WebSocketDelegate {
     if let socket { socket.close(code: code) } else { service?.closed(id, "given up while connecting") }
   }
 
+  /// Nothing more is wanted of it, not even its end.
   func abort() {
-    if let socket { socket.abort() } else { service?.closed(id, "given up while connecting") }
+    service = nil
+    socket?.abort()
   }
 
   func webSocketReceived(_ socket: WebSocket, text: UnsafeRawBufferPointer) { service?.received(id, text) }

@@ -1,3 +1,4 @@
+import Configuration
 import Core
 import Net
 
@@ -52,4 +53,16 @@ extension WeirConfiguration {
 
     public init() {}
   }
+}
+
+extension WeirConfiguration {
+  static let venueKeys: [ConfigKey<WeirConfiguration>] = [
+    .text("venues.live_rest_url", \.venues.live.rest, "REST base address of --venue live"),
+    .text("venues.live_ws_url", \.venues.live.webSocket, "websocket base address of --venue live"),
+    .text("venues.testnet_rest_url", \.venues.testnet.rest, "REST base address of --venue testnet"),
+    .text("venues.testnet_ws_url", \.venues.testnet.webSocket, "websocket base address of --venue testnet"),
+    .text(
+      "venues.authorities", \.venues.authorities,
+      "PEM file of the authorities to trust instead of the system's; empty for those"),
+  ]
 }
