@@ -39,13 +39,13 @@ enum HarvestCommand {
       HarvestOptions(
         endpoints: endpoints, symbols: symbols, out: arguments.text("out")!,
         minutes: arguments.double("minutes"), metricsPort: arguments.integer("metrics-port").map(UInt16.init),
-        configuration: configuration, seed: arguments.integer("seed").map(UInt64.init) ?? liveSeed()))
+        configuration: configuration, seed: arguments.integer("seed").map { UInt64($0) } ?? HarvestService.seedFromClock()))
     let console = arguments.console
     let summary = try service.run(
       ready: {
         try? console.print(
           json: .object([
-            "ready": true, "venue": .string(endpoints.rest), "tape": .string(arguments.text("out")!),
+            "ready": .bool(true), "venue": .string(endpoints.rest), "tape": .string(arguments.text("out")!),
             "symbols": .array(symbols.map { .string($0) }),
           ]))
         try? console.flush()

@@ -89,6 +89,9 @@ public final class HarvestService {
       log: writer, now: HarvestService.now())
   }
 
+  /// Jitter that differs from run to run, so that harvesters that failed together don't come back together.
+  public static func seedFromClock() -> UInt64 { UInt64(bitPattern: EventLoop.wallNow().rawValue) }
+
   static func now() -> Moment {
     Moment(wall: EventLoop.wallNow(), monotonicNs: EventLoop.monotonicNow())
   }

@@ -11,6 +11,11 @@ public final class LoopThread: Sendable {
     let starting = Starting()
     let context = Unmanaged.passRetained(starting).toOpaque()
     var thread = pthread_t()
+    // Signals belong to the loops that ask for them: a thread that doesn't block them would end the process.
+    var all = sigset_t()
+    var before = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, &before)
     let code = pthread_create(
       &thread, nil,
       { context in
@@ -23,6 +28,7 @@ public final class LoopThread: Sendable {
         loop.run()
         return nil
       }, context)
+    pthread_sigmask(SIG_SETMASK, &before, nil)
     guard code == 0 else {
       Unmanaged<Starting>.fromOpaque(context).release()
       throw .system("start a thread", code)
