@@ -23,6 +23,13 @@ public struct TradeSequence: Sendable {
 
   public init() {}
 
+  /// Goes on where another ended: after its last id, with its open holes in rising order.
+  public init(after lastID: Int64, holes: [ClosedRange<Int64>]) {
+    self.lastID = lastID
+    self.holes = Array(holes.suffix(TradeSequence.holesMax))
+    missing = self.holes.reduce(0) { $0 + Int64($1.count) }
+  }
+
   @inline(__always)
   public mutating func step(_ id: Int64) -> Step {
     if let last = lastID, id == last &+ 1 {

@@ -37,10 +37,13 @@ final class Observer {
     case "depthUpdate":
       guard let final = data["u"]?.integer else { return }
       // The snapshot was taken inside a window; that window's frame repeats what is in it.
-      apply(data["b"], to: &symbols[name]!.bids, side: 1, &symbols[name]!.hash)
-      apply(data["a"], to: &symbols[name]!.asks, side: 2, &symbols[name]!.hash)
-      symbols[name]!.lastUpdateID = final
-      symbols[name]!.history[final] = symbols[name]!.hash
+      var truth = symbols[name] ?? SymbolTruth()
+      symbols[name] = nil
+      apply(data["b"], to: &truth.bids, side: 1, &truth.hash)
+      apply(data["a"], to: &truth.asks, side: 2, &truth.hash)
+      truth.lastUpdateID = final
+      truth.history[final] = truth.hash
+      symbols[name] = truth
     case "aggTrade":
       guard let id = data["a"]?.integer else { return }
       if symbols[name]!.firstTradeID == nil { symbols[name]!.firstTradeID = id }

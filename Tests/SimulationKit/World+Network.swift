@@ -62,6 +62,7 @@ extension World {
         exchange.closed(session)
         reopenObserver()
       } else if let link = linkOfSession[Int(session.rawValue)] {
+        lastVenueClose = now
         closeSession(link)
         toHarvester(link, .closed("the venue closed"))
       }
@@ -174,11 +175,6 @@ extension World {
       if options.defect == .framesAreAltered, bytes.count > 200, random.bernoulli(0.001) { bytes[150] ^= 1 }
       outcome.framesDelivered += 1
       delivered.append(World.hash(bytes))
-      if let stream = World.streamName(bytes), stream.contains("@depth") {
-        for (index, name) in options.symbols.enumerated() where stream.hasPrefix(name.lowercased() + "@") {
-          awaitsDepth[index] = false
-        }
-      }
       let time = moment
       var scratch = PaddedBytes()
       swap(&scratch, &padded)
@@ -226,7 +222,7 @@ extension World {
     if now < network.restLimitsUntil {
       return queue.add(
         at: now + network.latency(&random),
-        .reply(id, .answer(status: 429, retryAfter: 1, weight: 2400, body: Array("{}".utf8)), process: process))
+        .reply(id, .answer(status: 429, retryAfter: 1, weight: nil, body: Array("{}".utf8)), process: process))
     }
     let reply = exchange.respond(
       to: VenueRequest(method: method, target: target), now: UnixNanos(now))

@@ -69,17 +69,10 @@ final class World {
   var heldFrames: [String: [UInt8]] = [:]
   var sessionCount: Int32 = 0
   var isHealed = false
-  /// By symbol: the harvester's view of its book, and since which `seq`.
-  var wasSynchronized: [Bool]
-  var transitions: [[(sequence: Int64, state: Bool)]]
-  /// After a kill a reader keeps its book until it meets the hole.
-  var awaitsDepth: [Bool]
+  var lastVenueClose: Int64 = .min / 2
 
   init(_ options: SimulationOptions) {
     self.options = options
-    wasSynchronized = options.symbols.map { _ in false }
-    transitions = options.symbols.map { _ in [] }
-    awaitsDepth = options.symbols.map { _ in false }
     outcome = SimulationOutcome(seed: options.seed)
     var random = SeededRandom(seed: options.seed)
     start = 1_767_571_200_000_000_000 + Int64(random.below(3000)) * Nanoseconds.second
@@ -91,7 +84,6 @@ final class World {
       source: .market(
         seed: options.seed, symbols: options.symbols, framesPerSecond: Double(20 * options.symbols.count)))
     exchangeOptions.sessionLifeNs = Int64(15 + random.below(60)) * Nanoseconds.second
-    exchangeOptions.weightPerMinuteMax = random.bernoulli(0.2) ? 300 : 2400
     exchange = try! Exchange(exchangeOptions, now: UnixNanos(start))
     harvestConfiguration = World.draw(&random)
     self.random = random.stream(7)
@@ -141,7 +133,7 @@ final class World {
     if let trace = options.trace { trace("\((now - start) / 1_000_000) ms  \(text())") }
   }
 
-  private func handle(_ event: Event) {
+  func handle(_ event: Event) {
     switch event {
     case .advanceExchange:
       guard now >= nextExchangeTime else { return }
@@ -169,7 +161,6 @@ final class World {
   /// Runs a step of the harvester, publishes what it wrote, and performs what it asks for.
   func step(_ body: (inout Harvester<MemoryLog>) throws -> Void) {
     do { try body(&harvester) } catch { outcome.violate("the harvester threw \(error) at \(now - start)") }
-    trackSynchronization()
     afterHarvester()
   }
 
@@ -229,11 +220,6 @@ final class World {
     delivered.removeLast(delivered.count - deliveredPublished)
     process += 1
     requestsUnderWay = 0
-    for index in transitions.indices {
-      transitions[index].removeAll { $0.sequence > Int64(tape.entries.count) }
-      wasSynchronized[index] = transitions[index].last?.state ?? false
-      awaitsDepth[index] = true
-    }
     for index in links.indices where links[index].process < process { closeSession(index) }
     linkOfSocket.removeAll()
     armedTick = .max

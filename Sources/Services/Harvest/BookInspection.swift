@@ -31,6 +31,12 @@ extension Harvester where Log: ~Copyable {
 }
 
 extension SignalPipeline {
+  package func bookState(_ name: String) -> (isSynchronized: Bool, lastUpdateID: Int64?)? {
+    states.first { symbols[$0.pointee.symbol] == name }.map {
+      ($0.pointee.book.isSynchronized, $0.pointee.book.sync.lastUpdateID)
+    }
+  }
+
   /// nil for a symbol that the tape has not named so far.
   package func inspectBook(_ name: String) -> BookInspection? {
     states.first { symbols[$0.pointee.symbol] == name }.map { BookInspection($0.pointee.book) }
@@ -44,6 +50,6 @@ extension HarvestResume {
   package init(lines: UnsafeRawBufferPointer) {
     var scan = TailScan(wanted: [])
     scan.take(lines)
-    symbols = scan.symbols
+    symbols = scan.positions
   }
 }

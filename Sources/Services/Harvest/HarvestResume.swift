@@ -9,10 +9,16 @@ public struct HarvestResume: Equatable, Sendable {
     public var lastTradeID: Int64?
     /// The highest `u` of a depth event.
     public var lastFinalUpdateID: Int64?
+    /// Trade ids, rising, that the end of the tape lacks and has not given up: a harvester that was killed had
+    /// not filled them yet.
+    public var tradeHoles: [ClosedRange<Int64>]
 
-    public init(lastTradeID: Int64? = nil, lastFinalUpdateID: Int64? = nil) {
+    public init(
+      lastTradeID: Int64? = nil, lastFinalUpdateID: Int64? = nil, tradeHoles: [ClosedRange<Int64>] = []
+    ) {
       self.lastTradeID = lastTradeID
       self.lastFinalUpdateID = lastFinalUpdateID
+      self.tradeHoles = tradeHoles
     }
   }
 
@@ -24,10 +30,13 @@ public struct HarvestResume: Equatable, Sendable {
 
   /// Plain bytes read from a tape's end at most.
   public static let plainBytesMax = 64 << 20
+  /// And at least, for holes that were open.
+  public static let plainBytesMin = 16 << 20
+  static let bytesLeftMin = plainBytesMax - plainBytesMin
   static let chunkBytes = 4 << 20
 
-  /// Reads a tape from its end, until every symbol's position is known, at most two segments and
-  /// ``plainBytesMax`` of plain bytes (a compressed segment is read whole). A symbol that is not found has no
+  /// Reads a tape from its end, until every symbol's position is known and ``plainBytesMin`` are read, at most two
+  /// segments and ``plainBytesMax`` of plain bytes (a compressed segment is read whole). A symbol that is not found has no
   /// position. A torn last line is left out; so is what a line that is no record may have said.
   ///
   /// - Parameter wanted: upper-case names to stop at once found; empty to read to the bound.
@@ -36,14 +45,15 @@ public struct HarvestResume: Equatable, Sendable {
     guard Files.isFolder(folder) else { return }
     var scan = TailScan(wanted: wanted)
     var bytesLeft = HarvestResume.plainBytesMax
-    for segment in try TapeTail.segments(folder).suffix(2).reversed() where !scan.isComplete {
+    for segment in try TapeTail.segments(folder).suffix(2).reversed()
+    where !scan.isComplete || (bytesLeft > HarvestResume.bytesLeftMin && !segment.isCompressed) {
       if segment.isCompressed {
         try scan.readWhole(folder, segment)
       } else {
         try scan.readBackward("\(folder)/\(segment.file)", &bytesLeft)
       }
     }
-    symbols = scan.symbols
+    symbols = scan.positions
   }
 }
 
@@ -87,7 +97,9 @@ enum TapeTail {
 
 /// Takes the ids out of records.
 struct TailScan: ~Copyable {
-  private(set) var symbols: [String: HarvestResume.Position] = [:]
+  private var symbols: [String: HarvestResume.Position] = [:]
+  /// Trades on the tape, and those that were given up.
+  private var seen: [String: IDRanges] = [:]
   private let wanted: Set<String>
   private var decoder = FrameDecoder()
   private var trades: [AnsweredTrade] = []
@@ -106,7 +118,7 @@ struct TailScan: ~Copyable {
       let room = UnsafeMutableRawBufferPointer.allocate(
         byteCount: HarvestResume.chunkBytes + FrameDecoder.paddingBytes, alignment: 64)
       defer { room.deallocate() }
-      while end > 0, bytesLeft > 0, !isComplete {
+      while end > 0, bytesLeft > 0, !isComplete || bytesLeft > HarvestResume.bytesLeftMin {
         let start = max(0, end - min(HarvestResume.chunkBytes, bytesLeft))
         let count = try TailScan.fill(room, file, start, end - start)
         (room.baseAddress! + count).initializeMemory(
@@ -189,7 +201,18 @@ struct TailScan: ~Copyable {
     }
   }
 
+  /// By symbol, with the holes among the trades that were read.
+  var positions: [String: HarvestResume.Position] {
+    var positions = symbols
+    for (name, ranges) in seen {
+      guard let last = positions[name]?.lastTradeID else { continue }
+      positions[name]?.tradeHoles = ranges.holes.filter { $0.upperBound < last }
+    }
+    return positions
+  }
+
   private mutating func takeOther(_ record: TapeRecord, _ base: UnsafeRawPointer) {
+    if record.kind == .gap { return takeGap(record) }
     guard record.kind == .snapshot, let stream = record.stream else { return }
     let name = String(decoding: stream, as: UTF8.self)
     guard name.hasSuffix("@aggTrades") else { return }
@@ -201,6 +224,15 @@ struct TailScan: ~Copyable {
     for trade in trades { note(symbol, trade: trade.id) }
   }
 
+  /// Trades that were given up are not asked for again, except those that only the end of a harvest cut off.
+  private mutating func takeGap(_ record: TapeRecord) {
+    guard let value = try? JSONValue(parsing: record.data), value["unfilled"]?.boolean == true,
+      value["reason"]?.text != "stopped", let stream = value["stream"]?.text, stream.hasSuffix("@aggTrade"),
+      let from = value["from"]?.integer, let to = value["to"]?.integer, from <= to
+    else { return }
+    seen[stream.dropLast("@aggTrade".count).uppercased(), default: IDRanges()].insert(from...to)
+  }
+
   private mutating func note(_ name: String, final id: Int64) {
     let known = symbols[name, default: .init()].lastFinalUpdateID
     symbols[name, default: .init()].lastFinalUpdateID = max(known ?? id, id)
@@ -209,6 +241,7 @@ struct TailScan: ~Copyable {
   private mutating func note(_ name: String, trade id: Int64) {
     let known = symbols[name, default: .init()].lastTradeID
     symbols[name, default: .init()].lastTradeID = max(known ?? id, id)
+    seen[name, default: IDRanges()].insert(id)
   }
 }
 

@@ -1,5 +1,6 @@
 import Binance
 import Core
+import Flow
 import Tape
 
 /// The harvester: everything between the exchange's sockets and the tape, as one synchronous state machine.
@@ -129,7 +130,12 @@ public struct Harvester<Log: RecordLog & ~Copyable>: ~Copyable {
     for (index, name) in plan.symbols.enumerated() {
       (states + index).initialize(to: HarvestedSymbol(name: name))
       if let position = resume.symbols[name] {
-        if let id = position.lastTradeID { _ = states[index].trades.step(id) }
+        if let id = position.lastTradeID {
+          states[index].trades = TradeSequence(after: id, holes: position.tradeHoles)
+          states[index].holes = position.tradeHoles.suffix(TradeHole.holesMax).map {
+            TradeHole(from: $0.lowerBound, to: $0.upperBound, reason: "restart", isRecorded: true, dueNs: 0)
+          }
+        }
         states[index].lastFinal = position.lastFinalUpdateID ?? -1
       }
     }
@@ -176,6 +182,7 @@ extension Harvester where Log: ~Copyable {
     nextCheckNs = now.monotonicNs + Int64(configuration.snapshotCheckMs) * Nanoseconds.millisecond
     queue.add(.instruments, notBeforeNs: now.monotonicNs)
     queue.add(.time, notBeforeNs: now.monotonicNs)
+    for symbol in 0..<symbolCount { askForTrades(symbol, now) }
     settle(now)
   }
 
