@@ -33,7 +33,9 @@ let package = Package(
     module("Strategy", ["Core", "Flow"]),
     module("Store", ["Core", "Strategy", "CSQLite", "CCrypto"]),
     module("Report", ["Core", "Strategy", "Store"]),
-    module("Net", ["Core", "CSystem", "CTLS", "CHTTP", "CZlib"]),
+    // Without that flag: it opens every class's properties to other modules, and then each access on the hot path
+    // is checked for exclusivity at run time (150 ns to send a message instead of 80).
+    .target(name: "Net", dependencies: ["Core", "CSystem", "CTLS", "CHTTP", "CZlib"]),
     module("Venue", ["Core", "Tape"]),
     module("Configuration", ["Core", "CYAML", "CCrypto"]),
     module("CommandLineKit", ["Core"]),

@@ -128,7 +128,9 @@ private final class End: WebSocketDelegate {
   }
 
   private func fill(_ socket: WebSocket) {
-    text.withUnsafeBytes { while count < messages, socket.send(text: $0) { count += 1 } }
+    var sent = count
+    text.withUnsafeBytes { while sent < messages, socket.send(text: $0) { sent += 1 } }
+    count = sent
   }
 
   func webSocketReceived(_ socket: WebSocket, text: UnsafeRawBufferPointer) {
