@@ -19,13 +19,30 @@ struct EventLoopTests {
     #expect(seen == [1, 2, 3])
   }
 
+  @Test func aTimersJobMaySetAndCancelTimers() throws {
+    let loop = try EventLoop()
+    var seen: [String] = []
+    let doomed = loop.after(60 * Nanoseconds.second) { seen.append("doomed") }
+    func again() {
+      seen.append("again")
+      loop.cancel(doomed)
+      loop.soon { if seen.count < 3 { again() } }
+    }
+    loop.soon { again() }
+    loop.turn(waitNs: Nanoseconds.second)
+    #expect(seen == ["again"], "a timer set by a job waits for the next turn")
+    loop.turn(waitNs: Nanoseconds.second)
+    loop.turn(waitNs: Nanoseconds.second)
+    #expect(seen == ["again", "again", "again"])
+  }
+
   @Test func cancelledTimersLeaveTheHeap() {
     var heap = TimerHeap()
     var ran: [Int] = []
     var ids: [TimerID] = []
     for index in 0..<1000 { ids.append(heap.add(Int64(index * 7 % 1000)) { ran.append(index * 7 % 1000) }) }
     for (index, id) in ids.enumerated() where index % 10 != 0 { heap.cancel(id) }
-    heap.runDue(10_000)
+    while let job = heap.takeDue(10_000, through: heap.lastSerial) { job() }
     #expect(ran == stride(from: 0, to: 1000, by: 10).map { $0 * 7 % 1000 }.sorted())
     #expect(heap.nextDeadlineNs == .max)
   }

@@ -264,7 +264,8 @@ public final class EventLoop {
       for index in 0..<max(0, Int(count)) { deliver(events[index]) }
       for source in waiting where source.slot >= 0 { source.ready(.read) }
     }
-    timers.runDue(nowNs)
+    let last = timers.lastSerial
+    while let job = timers.takeDue(nowNs, through: last) { job() }
     if nowNs >= nextSweepNs {
       nextSweepNs = nowNs + EventLoop.sweepIntervalNs
       for source in sources { source?.sweep(nowNs: nowNs) }

@@ -39,15 +39,19 @@ struct TimerHeap {
     heap.sort { $0.precedes($1) }
   }
 
-  /// Runs what is due. A job may set and cancel timers; one it sets for now runs in the next call, so a timer
-  /// that renews itself cannot hold the loop.
-  mutating func runDue(_ nowNs: Int64) {
-    guard nextDeadlineNs <= nowNs else { return }
-    let last = nextSerial
-    while let first = heap.first, first.deadlineNs <= nowNs, first.serial <= last {
+  /// The last timer set so far.
+  var lastSerial: UInt64 { nextSerial }
+
+  /// Takes the next job that is due out of the heap. The caller runs it after this call: a job may set and
+  /// cancel timers.
+  ///
+  /// - Parameter serialMax: only timers up to this one, so that one that renews itself cannot hold the loop.
+  mutating func takeDue(_ nowNs: Int64, through serialMax: UInt64) -> (() -> Void)? {
+    while let first = heap.first, first.deadlineNs <= nowNs, first.serial <= serialMax {
       removeFirst()
-      if let job = jobs.removeValue(forKey: first.serial) { job() }
+      if let job = jobs.removeValue(forKey: first.serial) { return job }
     }
+    return nil
   }
 
   private mutating func removeFirst() {
