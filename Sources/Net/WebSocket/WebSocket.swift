@@ -114,8 +114,8 @@ public final class WebSocket {
     self.loop = loop
     messageBytesMax = max(0, min(options.messageBytesMax, Int(Int32.max)))
     let payloadMax = max(0, min(options.outputBytesMax, Int(Int32.max)))
-    outputBytesMax =
-      payloadMax + MessageDeflater.growthMax(payloadMax) + WebSocketFrame.headerBytesMax
+    let growthMax = deflate == nil ? 0 : MessageDeflater.growthMax(payloadMax)
+    outputBytesMax = payloadMax + growthMax + WebSocketFrame.headerBytesMax
     connection.outputBytesMax = outputBytesMax
     connection.delegate = self
     keeper = self
