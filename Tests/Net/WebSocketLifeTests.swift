@@ -100,27 +100,23 @@ struct WebSocketLifeTests {
   /// Pings of a peer that doesn't read: the pong that finds no room is kept, the latest one only.
   @Test func pongsThatFindNoRoomWait() throws {
     let loop = try EventLoop()
-    let recorder = Recorder()
     var options = WebSocketOptions()
     options.outputBytesMax = 1 << 20
-    var socket: WebSocket?
-    let server = try UpgradeServer(on: loop, options: options) {
-      $0.delegate = recorder
-      socket = $0
-    }
-    let peer = try RawPeer.client(of: server, on: loop)
-    peer.connection?.pauseReading()
+    let pair = try SocketPair(loop, server: options)
+    let socket = try #require(pair.accepted)
+    pair.client.pauseReading()
     for length in [300 << 10, 1000, 0] {
       let message = Recorder.Message(isText: false, bytes: [UInt8](repeating: 1, count: length))
-      _ = stall(try #require(socket), loop, message)
+      _ = stall(socket, loop, message)
     }
-    for index in 0..<100 { peer.send(RawFrame.bytes(0x89, text: "ping \(index)", mask: [0, 0, 0, 0])) }
-    loop.turn(until: { recorder.pings == 100 })
-    peer.connection?.resumeReading()
-    let last = Array("ping 99".utf8)
-    loop.turn(until: { peer.received.suffix(9) == [0x8A, 7] + last })
-    #expect(peer.received.suffix(9) == [0x8A, 7] + last)
-    #expect(peer.frames.count { $0.first == 0x8A } == 1)
+    for _ in 0..<100 { [1, 2, 3].withUnsafeBytes { _ = pair.client.ping($0) } }
+    loop.turn(until: { pair.far.pings == 100 })
+    pair.client.resumeReading()
+    // Behind all that waited.
+    loop.turn(until: { pair.near.pongs == 1 })
+    socket.send(text: "after")
+    loop.turn(until: { pair.near.messages.last == .text("after") })
+    #expect(pair.near.pongs == 1)
   }
 
   // MARK: Pausing
