@@ -145,11 +145,11 @@ struct WebSocketFrameTests {
     let server = try UpgradeServer(on: loop) { $0.delegate = recorder }
     let peer = try RawPeer.client(of: server, on: loop)
     peer.send(test.frames.flatMap { $0.bytes(toServer: true) })
-    check(test, loop, recorder, peer)
     if test.code != nil {
       // The server ends TCP, without waiting for the client to.
-      #expect(loop.turn(until: { peer.end != nil }))
+      #expect(loop.turn(until: { peer.end != nil }, milliseconds: 1500))
     }
+    check(test, loop, recorder, peer)
   }
 
   @Test(arguments: cases)
