@@ -54,9 +54,11 @@ let package = Package(
       name: "pipeline-benchmark", dependencies: ["Binance", "Book", "Core", "Services", "Tape"],
       path: "Benchmarks/Pipeline", swiftSettings: stage),
     .executableTarget(
-      name: "net-benchmark", dependencies: ["Core", "CSystem", "Net", "NetTestSupport"], path: "Benchmarks/Net",
+      name: "net-benchmark", dependencies: ["Core", "CSystem", "Net", "NetTestSupport"],
+      path: "Benchmarks/Net",
       swiftSettings: stage),
-    .target(name: "NetTestSupport", dependencies: ["Core", "CSystem", "CTLS", "Net"], path: "Tests/NetSupport"),
+    .target(
+      name: "NetTestSupport", dependencies: ["Core", "CSystem", "CTLS", "Net"], path: "Tests/NetSupport"),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),

@@ -117,7 +117,8 @@ struct EventLoopTests {
     let listener = try Listener(on: loop, port: 0, tls: tls?.server) { speaker.adopt($0) }
     let hesitant = Hesitant()
     Connector.connect(
-      host: "127.0.0.1", port: listener.address.port, tls: tls?.client, on: loop, timeoutNs: Nanoseconds.second
+      host: "127.0.0.1", port: listener.address.port, tls: tls?.client, on: loop,
+      timeoutNs: Nanoseconds.second
     ) { if case .success(let connection) = $0 { hesitant.adopt(connection) } }
     for _ in 0..<20 { loop.turn(waitNs: 10 * Nanoseconds.millisecond) }
     #expect(hesitant.connection?.input.count == 10)

@@ -107,7 +107,9 @@ struct WebSocketDeflateTests {
     options.deflateWindowBits = test.bits
     options.deflateKeepsContext = test.keepsContext
     var result: Result<WebSocket, NetError>?
-    WebSocket.connect("ws://127.0.0.1:\(server.listener.address.port)/", options: options, on: loop) { result = $0 }
+    WebSocket.connect("ws://127.0.0.1:\(server.listener.address.port)/", options: options, on: loop) {
+      result = $0
+    }
     loop.turn(until: { result != nil })
     switch result {
     case .success(let socket):
@@ -128,7 +130,8 @@ struct WebSocketDeflateTests {
   }
 
   @Test(arguments: [
-    Example(name: "one block", frames: [(0xC1, [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00])], messages: ["Hello"]),
+    Example(
+      name: "one block", frames: [(0xC1, [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00])], messages: ["Hello"]),
     Example(
       name: "fragments", frames: [(0x41, [0xF2, 0x48, 0xCD]), (0x80, [0xC9, 0xC9, 0x07, 0x00])],
       messages: ["Hello"]),
@@ -139,7 +142,8 @@ struct WebSocketDeflateTests {
       ], messages: ["Hello", "Hello"]),
     Example(
       name: "stored block",
-      frames: [(0xC1, [0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x00])], messages: ["Hello"]),
+      frames: [(0xC1, [0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x00])],
+      messages: ["Hello"]),
     Example(
       name: "final block", frames: [(0xC1, [0xF3, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00, 0x00])],
       messages: ["Hello"]),
@@ -155,7 +159,8 @@ struct WebSocketDeflateTests {
     Example(name: "empty", frames: [(0xC1, [0x00])], messages: [""]),
     Example(name: "empty, no bytes at all", frames: [(0xC1, [])], messages: [""]),
     Example(
-      name: "compressed and not", frames: [
+      name: "compressed and not",
+      frames: [
         (0xC1, [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00]), (0x81, Array("plain".utf8)),
         (0xC1, [0xF2, 0x00, 0x11, 0x00, 0x00]),
       ], messages: ["Hello", "plain", "Hello"]),
@@ -169,13 +174,14 @@ struct WebSocketDeflateTests {
     server.listener.stop()
   }
 
-  @Test(arguments: [
-    ([(0xC1, [0xFF, 0xFF, 0xFF, 0xFF])], 1007), ([(0x41, [0x07]), (0x80, [0xFF])], 1007),
-    // A text whose content is no UTF-8: a stored block of FF.
-    ([(0xC1, [0x00, 0x01, 0x00, 0xFE, 0xFF, 0xFF, 0x00])], 1007),
-    // The bit belongs to a message's first frame only.
-    ([(0x41, [0xF2, 0x48]), (0xC0, [0xCD])], 1002), ([(0xC9, [])], 1002),
-  ] as [([(UInt8, [UInt8])], Int)])
+  @Test(
+    arguments: [
+      ([(0xC1, [0xFF, 0xFF, 0xFF, 0xFF])], 1007), ([(0x41, [0x07]), (0x80, [0xFF])], 1007),
+      // A text whose content is no UTF-8: a stored block of FF.
+      ([(0xC1, [0x00, 0x01, 0x00, 0xFE, 0xFF, 0xFF, 0x00])], 1007),
+      // The bit belongs to a message's first frame only.
+      ([(0x41, [0xF2, 0x48]), (0xC0, [0xCD])], 1002), ([(0xC9, [])], 1002),
+    ] as [([(UInt8, [UInt8])], Int)])
   func damageIsRefused(_ frames: [(UInt8, [UInt8])], _ code: Int) throws {
     let (loop, recorder, peer, server) = try deflatingServer()
     for (first, payload) in frames { peer.send(RawFrame.bytes(first, payload, mask: [1, 2, 3, 4])) }
@@ -239,8 +245,10 @@ struct WebSocketDeflateTests {
   }
 
   @Test(arguments: [
-    Setting(), Setting(level: 9), Setting(clientBits: 9), Setting(serverBits: 9), Setting(clientBits: 9, serverBits: 12),
-    Setting(clientKeeps: false), Setting(serverKeeps: false), Setting(clientBits: 10, serverKeeps: false, level: 6),
+    Setting(), Setting(level: 9), Setting(clientBits: 9), Setting(serverBits: 9),
+    Setting(clientBits: 9, serverBits: 12),
+    Setting(clientKeeps: false), Setting(serverKeeps: false),
+    Setting(clientBits: 10, serverKeeps: false, level: 6),
   ])
   func messagesSurviveTheWay(_ setting: Setting) throws {
     let loop = try EventLoop()
@@ -262,7 +270,9 @@ struct WebSocketDeflateTests {
       // From all the same byte to noise; longer than any window.
       let mask: UInt64 = ((1 << UInt64(random.below(8))) - 1) * 0x0101_0101_0101_0101
       var bytes: [UInt8] = []
-      while bytes.count < length { withUnsafeBytes(of: random.next() & mask) { bytes.append(contentsOf: $0) } }
+      while bytes.count < length {
+        withUnsafeBytes(of: random.next() & mask) { bytes.append(contentsOf: $0) }
+      }
       bytes.removeLast(bytes.count - length)
       let message = Recorder.Message(isText: index % 2 == 0, bytes: bytes)
       sent.append(message)

@@ -45,39 +45,42 @@ struct WebSocketFrameTests {
   static let kosme: [UInt8] = Array("κόσμε".utf8)
   static let surrogate: [UInt8] = [0xCE, 0xBA, 0xED, 0xA0, 0x80, 0x65]
 
-  static let cases: [Case] = [
-    // RFC 6455, 5.7 and its relatives.
-    Case(name: "hello", frames: [Frame(0x81, "Hello")], messages: ["Hello"]),
-    Case(name: "fragments", frames: [Frame(0x01, "Hel"), Frame(0x80, "lo")], messages: ["Hello"]),
-    Case(name: "empty text", frames: [Frame(0x81, "")], messages: [""]),
-    Case(name: "three empty fragments", frames: [Frame(0x01), Frame(0x00), Frame(0x80)], messages: [""]),
-    Case(
-      name: "empty fragments around a word", frames: [Frame(0x01), Frame(0x00, "word"), Frame(0x80)],
-      messages: ["word"]),
-    Case(name: "binary", frames: [Frame(0x82, "\u{1}\u{2}")], messages: ["\u{1}\u{2}"]),
-    Case(name: "length 126", frames: [Frame(0x81, long + "+")], messages: [long + "+"]),
-    // Pings.
-    Case(name: "empty ping", frames: [Frame(0x89)], pongs: [""]),
-    Case(name: "longest ping", frames: [Frame(0x89, long)], pongs: [long]),
-    Case(
-      name: "ping within a message", frames: [Frame(0x01, "a"), Frame(0x89, "p"), Frame(0x80, "b")],
-      messages: ["ab"], pongs: ["p"]),
-    Case(
-      name: "ten pings", frames: (0..<10).map { Frame(0x89, "\($0)") }, pongs: (0..<10).map { "\($0)" }),
-    Case(name: "unsolicited pongs", frames: [Frame(0x8A), Frame(0x8A, "x"), Frame(0x81, "y")], messages: ["y"]),
-    Case(name: "ping of 126", frames: [Frame(0x89, long + "+")], code: 1002),
-    Case(name: "pong of 126", frames: [Frame(0x8A, long + "+")], code: 1002),
-    Case(name: "fragmented ping", frames: [Frame(0x09, "a"), Frame(0x80, "b")], code: 1002),
-    Case(name: "fragmented pong", frames: [Frame(0x0A, "a")], code: 1002),
-    Case(name: "fragmented close", frames: [Frame(0x08)], code: 1002),
-    // Reserved bits and opcodes; what came before is delivered.
-    Case(name: "reserved bit 1", frames: [Frame(0x81, "ok"), Frame(0xC1, "x")], code: 1002, messages: ["ok"]),
-    Case(name: "reserved bit 2", frames: [Frame(0xA1, "x")], code: 1002),
-    Case(name: "reserved bit 3", frames: [Frame(0x91, "x")], code: 1002),
-    Case(name: "all reserved bits", frames: [Frame(0xF1, "x")], code: 1002),
-    Case(name: "reserved bit of a ping", frames: [Frame(0xC9, "x")], code: 1002),
-    Case(name: "reserved bit of a close", frames: [Frame(0xE8, [3, 232])], code: 1002),
-  ]
+  static let cases: [Case] =
+    [
+      // RFC 6455, 5.7 and its relatives.
+      Case(name: "hello", frames: [Frame(0x81, "Hello")], messages: ["Hello"]),
+      Case(name: "fragments", frames: [Frame(0x01, "Hel"), Frame(0x80, "lo")], messages: ["Hello"]),
+      Case(name: "empty text", frames: [Frame(0x81, "")], messages: [""]),
+      Case(name: "three empty fragments", frames: [Frame(0x01), Frame(0x00), Frame(0x80)], messages: [""]),
+      Case(
+        name: "empty fragments around a word", frames: [Frame(0x01), Frame(0x00, "word"), Frame(0x80)],
+        messages: ["word"]),
+      Case(name: "binary", frames: [Frame(0x82, "\u{1}\u{2}")], messages: ["\u{1}\u{2}"]),
+      Case(name: "length 126", frames: [Frame(0x81, long + "+")], messages: [long + "+"]),
+      // Pings.
+      Case(name: "empty ping", frames: [Frame(0x89)], pongs: [""]),
+      Case(name: "longest ping", frames: [Frame(0x89, long)], pongs: [long]),
+      Case(
+        name: "ping within a message", frames: [Frame(0x01, "a"), Frame(0x89, "p"), Frame(0x80, "b")],
+        messages: ["ab"], pongs: ["p"]),
+      Case(
+        name: "ten pings", frames: (0..<10).map { Frame(0x89, "\($0)") }, pongs: (0..<10).map { "\($0)" }),
+      Case(
+        name: "unsolicited pongs", frames: [Frame(0x8A), Frame(0x8A, "x"), Frame(0x81, "y")], messages: ["y"]),
+      Case(name: "ping of 126", frames: [Frame(0x89, long + "+")], code: 1002),
+      Case(name: "pong of 126", frames: [Frame(0x8A, long + "+")], code: 1002),
+      Case(name: "fragmented ping", frames: [Frame(0x09, "a"), Frame(0x80, "b")], code: 1002),
+      Case(name: "fragmented pong", frames: [Frame(0x0A, "a")], code: 1002),
+      Case(name: "fragmented close", frames: [Frame(0x08)], code: 1002),
+      // Reserved bits and opcodes; what came before is delivered.
+      Case(
+        name: "reserved bit 1", frames: [Frame(0x81, "ok"), Frame(0xC1, "x")], code: 1002, messages: ["ok"]),
+      Case(name: "reserved bit 2", frames: [Frame(0xA1, "x")], code: 1002),
+      Case(name: "reserved bit 3", frames: [Frame(0x91, "x")], code: 1002),
+      Case(name: "all reserved bits", frames: [Frame(0xF1, "x")], code: 1002),
+      Case(name: "reserved bit of a ping", frames: [Frame(0xC9, "x")], code: 1002),
+      Case(name: "reserved bit of a close", frames: [Frame(0xE8, [3, 232])], code: 1002),
+    ]
     + [3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map {
       Case(name: "opcode \($0)", frames: [Frame(0x80 | $0, "x")], code: 1002)
     }
@@ -102,10 +105,13 @@ struct WebSocketFrameTests {
         code: 1002),
       // UTF-8.
       Case(name: "utf-8", frames: [Frame(0x81, kosme)], messages: ["κόσμε"]),
-      Case(name: "utf-8 cut by frames", frames: kosme.enumerated().map {
-        Frame(($0 == 0 ? 1 : 0) | ($0 == kosme.count - 1 ? 0x80 : 0), [$1])
-      }, messages: ["κόσμε"]),
-      Case(name: "surrogate", frames: [Frame(0x81, "ok"), Frame(0x81, surrogate)], code: 1007, messages: ["ok"]),
+      Case(
+        name: "utf-8 cut by frames",
+        frames: kosme.enumerated().map {
+          Frame(($0 == 0 ? 1 : 0) | ($0 == kosme.count - 1 ? 0x80 : 0), [$1])
+        }, messages: ["κόσμε"]),
+      Case(
+        name: "surrogate", frames: [Frame(0x81, "ok"), Frame(0x81, surrogate)], code: 1007, messages: ["ok"]),
       Case(name: "surrogate in a fragment, at once", frames: [Frame(0x01, surrogate)], code: 1007),
       Case(name: "above U+10FFFF", frames: [Frame(0x81, [0xF4, 0x90, 0x80, 0x80])], code: 1007),
       Case(name: "cut scalar at the end", frames: [Frame(0x81, [0x61, 0xE2, 0x82])], code: 1007),
@@ -126,7 +132,8 @@ struct WebSocketFrameTests {
         code: 1002),
       Case(name: "close reason not utf-8", frames: [Frame(0x88, [3, 232] + surrogate)], code: 1007),
       Case(
-        name: "nothing after close", frames: [Frame(0x88, [3, 232]), Frame(0x81, "late"), Frame(0x89, "late")],
+        name: "nothing after close",
+        frames: [Frame(0x88, [3, 232]), Frame(0x81, "late"), Frame(0x89, "late")],
         code: 1000),
       Case(
         name: "close within a message", frames: [Frame(0x01, "a"), Frame(0x88, [3, 233])], code: 1001),
@@ -301,7 +308,9 @@ struct WebSocketFrameTests {
     let loop = try EventLoop()
     var random = SeededRandom(seed: UInt64(seed))
     let recorder = Recorder()
-    let server = try UpgradeServer(on: loop, options: WebSocketOptions(deflate: true)) { $0.delegate = recorder }
+    let server = try UpgradeServer(on: loop, options: WebSocketOptions(deflate: true)) {
+      $0.delegate = recorder
+    }
     let peer = try RawPeer.client(
       of: server, on: loop, extra: "Sec-WebSocket-Extensions: permessage-deflate\r\n")
     for _ in 0..<50 {

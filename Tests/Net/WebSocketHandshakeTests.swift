@@ -14,17 +14,22 @@ struct WebSocketHandshakeTests {
   }
 
   @Test(arguments: [
-    "", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ===", "dGhlIHNhbXBsZSBub25jZQAA", "not base64 at all!!!!!==",
+    "", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ===", "dGhlIHNhbXBsZSBub25jZQAA",
+    "not base64 at all!!!!!==",
     "dGhlIHNhbXBsZSBub25jZR==", "dGhlIHNhbXBsZSBub25jZSB0b28gbG9uZw==",
   ])
   func aBadKeyIsRefused(_ key: String) { #expect(!WebSocketKey.isValid(key)) }
 
-  @Test(arguments: [
-    ("ws://host", "host", 80, "/", "host"), ("WS://h:81/a?b=c", "h", 81, "/a?b=c", "h:81"),
-    ("wss://fstream.example.com/ws?streams=a/b", "fstream.example.com", 443, "/ws?streams=a/b", "fstream.example.com"),
-    ("ws://h?q", "h", 80, "/?q", "h"), ("ws://[::1]:9/x", "::1", 9, "/x", "[::1]:9"),
-    ("ws://[::1]", "::1", 80, "/", "[::1]"),
-  ] as [(String, String, UInt16, String, String)])
+  @Test(
+    arguments: [
+      ("ws://host", "host", 80, "/", "host"), ("WS://h:81/a?b=c", "h", 81, "/a?b=c", "h:81"),
+      (
+        "wss://fstream.example.com/ws?streams=a/b", "fstream.example.com", 443, "/ws?streams=a/b",
+        "fstream.example.com"
+      ),
+      ("ws://h?q", "h", 80, "/?q", "h"), ("ws://[::1]:9/x", "::1", 9, "/x", "[::1]:9"),
+      ("ws://[::1]", "::1", 80, "/", "[::1]"),
+    ] as [(String, String, UInt16, String, String)])
   func addresses(_ text: String, _ host: String, _ port: UInt16, _ target: String, _ authority: String) {
     let url = WebSocketURL(text)
     #expect(url?.host == host)
@@ -34,7 +39,8 @@ struct WebSocketHandshakeTests {
   }
 
   @Test(arguments: [
-    "", "ws", "ws:", "ws:/", "ws://", "http://h", "ws://h:0", "ws://h:65536", "ws://h:+1", "ws://h:x", "ws://u@h/",
+    "", "ws", "ws:", "ws:/", "ws://", "http://h", "ws://h:0", "ws://h:65536", "ws://h:+1", "ws://h:x",
+    "ws://u@h/",
     "ws://h/#f", "ws://h/a b", "ws://h/\r\nX: y", "ws://[::1", "ws://[::1]x", "ws://hé/", "ws://:80/",
   ])
   func badAddressesAreRefused(_ text: String) throws {
@@ -63,17 +69,22 @@ struct WebSocketHandshakeTests {
     var lines = good.split(separator: "\r\n", omittingEmptySubsequences: false).map(String.init)
     for index in lines.indices where lines[index].hasPrefix(from) { lines[index] = to }
     return Refusal(
-      request: lines.dropLast(2).filter { !$0.isEmpty }.joined(separator: "\r\n") + "\r\n\r\n", status: status)
+      request: lines.dropLast(2).filter { !$0.isEmpty }.joined(separator: "\r\n") + "\r\n\r\n", status: status
+    )
   }
 
   @Test(arguments: [
-    changed("Nothing", "", 101), changed("GET", "POST / HTTP/1.1", 405), changed("Upgrade", "Upgrade: h2c", 426),
+    changed("Nothing", "", 101), changed("GET", "POST / HTTP/1.1", 405),
+    changed("Upgrade", "Upgrade: h2c", 426),
     changed("Upgrade", "", 426), changed("Connection", "Connection: keep-alive", 426),
-    changed("Sec-WebSocket-Version", "Sec-WebSocket-Version: 8", 426), changed("Sec-WebSocket-Version", "", 426),
-    changed("Sec-WebSocket-Version", "Sec-WebSocket-Version: 13, 8", 426), changed("Sec-WebSocket-Key", "", 400),
+    changed("Sec-WebSocket-Version", "Sec-WebSocket-Version: 8", 426),
+    changed("Sec-WebSocket-Version", "", 426),
+    changed("Sec-WebSocket-Version", "Sec-WebSocket-Version: 13, 8", 426),
+    changed("Sec-WebSocket-Key", "", 400),
     changed("Sec-WebSocket-Key", "Sec-WebSocket-Key: short", 400),
     changed("Host", "Host: h\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", 400),
-    changed("Host", "Host: h\r\nContent-Length: 3", 400), changed("Host", "Host: h\r\nTransfer-Encoding: chunked", 400),
+    changed("Host", "Host: h\r\nContent-Length: 3", 400),
+    changed("Host", "Host: h\r\nTransfer-Encoding: chunked", 400),
     changed("Host", "Host: h\r\nSec-WebSocket-Extensions: a;=b", 400),
     changed("Host", "Host: h\r\nSec-WebSocket-Extensions: ,, unknown; x=1 ,", 101),
     changed("Upgrade", "upgrade: WebSocket", 101),
@@ -126,29 +137,37 @@ struct WebSocketHandshakeTests {
 
   @Test(arguments: [
     Answer(name: "no upgrade", fields: "Connection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\n"),
-    Answer(name: "another upgrade", fields: "Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\n"),
+    Answer(
+      name: "another upgrade",
+      fields: "Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\n"),
     Answer(name: "no connection", fields: "Upgrade: websocket\r\nSec-WebSocket-Accept: ACCEPT\r\n"),
     Answer(name: "no accept", fields: "Upgrade: websocket\r\nConnection: Upgrade\r\n"),
     Answer(
       name: "wrong accept",
-      fields: "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
+      fields:
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
     Answer(
       name: "two accepts",
-      fields: "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Accept: ACCEPT\r\n"),
+      fields:
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Accept: ACCEPT\r\n"
+    ),
     Answer(
       name: "unexpected extension",
       fields: "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\n"
         + "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
     Answer(
       name: "unexpected subprotocol",
-      fields: "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Protocol: x\r\n"),
+      fields:
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Protocol: x\r\n"
+    ),
     Answer(name: "obsolete folding", fields: "Upgrade: websocket\r\n  folded\r\nConnection: Upgrade\r\n"),
     Answer(name: "no header", fields: "nonsense\r\n"),
   ])
   func aClientRefusesWhatDoesNotFit(_ answer: Answer) throws {
     let error = try connect { head in
       let accept = WebSocketKey.accept(RawServer.key(in: head))
-      let fields = answer.fields.split(separator: "ACCEPT", omittingEmptySubsequences: false).joined(separator: accept)
+      let fields = answer.fields.split(separator: "ACCEPT", omittingEmptySubsequences: false).joined(
+        separator: accept)
       return Array("HTTP/1.1 101 Switching Protocols\r\n\(fields)\r\n".utf8)
     }
     guard case .protocol = error else {
@@ -159,11 +178,20 @@ struct WebSocketHandshakeTests {
 
   @Test(arguments: [
     ("HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\n\r\ngo away", 403, "go away"),
-    ("HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n4\r\n now\r\n0\r\n\r\n", 503, "not now"),
+    (
+      "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n4\r\n now\r\n0\r\n\r\n", 503,
+      "not now"
+    ),
     ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, ""),
     ("HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 429 Slow\r\nContent-Length: 1\r\n\r\n!", 429, "!"),
-    ("HTTP/1.1 302 Found\r\nLocation: ws://elsewhere/\r\nContent-Length: 0\r\n\r\n", 302, "it redirects to ws://elsewhere/; connect there if you trust it"),
-    ("HTTP/1.1 500 Broken\r\nContent-Length: 100000\r\n\r\n" + String(repeating: "x", count: 2000), 500, String(repeating: "x", count: 512)),
+    (
+      "HTTP/1.1 302 Found\r\nLocation: ws://elsewhere/\r\nContent-Length: 0\r\n\r\n", 302,
+      "it redirects to ws://elsewhere/; connect there if you trust it"
+    ),
+    (
+      "HTTP/1.1 500 Broken\r\nContent-Length: 100000\r\n\r\n" + String(repeating: "x", count: 2000), 500,
+      String(repeating: "x", count: 512)
+    ),
   ])
   func aRefusalCarriesTheStatus(_ response: String, _ status: Int, _ text: String) throws {
     let error = try connect { _ in Array(response.utf8) }
@@ -176,7 +204,9 @@ struct WebSocketHandshakeTests {
   }
 
   @Test func anEndlessHeadIsCut() throws {
-    let error = try connect { _ in Array(("HTTP/1.1 101 X\r\nA: " + String(repeating: "y", count: 40_000)).utf8) }
+    let error = try connect { _ in
+      Array(("HTTP/1.1 101 X\r\nA: " + String(repeating: "y", count: 40_000)).utf8)
+    }
     guard case .tooLarge(_, UpgradeResponse.headBytesMax) = error else {
       Issue.record("\(error.map { "\($0)" } ?? "accepted")")
       return
@@ -200,7 +230,9 @@ struct WebSocketHandshakeTests {
     }
   }
 
-  @Test(arguments: [("Bad Name", "x"), ("X", "a\r\nB: c"), ("X", "a\0"), ("", "x"), ("host", "x"), ("Upgrade", "x")])
+  @Test(arguments: [
+    ("Bad Name", "x"), ("X", "a\r\nB: c"), ("X", "a\0"), ("", "x"), ("host", "x"), ("Upgrade", "x"),
+  ])
   func aHeaderThatCannotBeSentIsRefused(_ name: String, _ value: String) throws {
     let loop = try EventLoop()
     var error: NetError?
@@ -227,7 +259,9 @@ struct WebSocketHandshakeTests {
       }
       let recorder = Recorder()
       var socket: WebSocket?
-      WebSocket.connect("ws://127.0.0.1:\(server.listener.address.port)/", headers: ["X-Own": "yes"], on: loop) {
+      WebSocket.connect(
+        "ws://127.0.0.1:\(server.listener.address.port)/", headers: ["X-Own": "yes"], on: loop
+      ) {
         socket = try? $0.get()
         socket?.delegate = recorder
       }
@@ -252,7 +286,9 @@ struct WebSocketHandshakeTests {
     var options = WebSocketOptions()
     options.handshakeTimeoutNs = timeoutMs * Nanoseconds.millisecond
     var result: Result<WebSocket, NetError>?
-    WebSocket.connect("ws://127.0.0.1:\(server.listener.address.port)/", options: options, on: loop) { result = $0 }
+    WebSocket.connect("ws://127.0.0.1:\(server.listener.address.port)/", options: options, on: loop) {
+      result = $0
+    }
     loop.turn(until: { result != nil })
     loop.turn(until: { server.peer.end != nil })
     #expect(server.peer.end != nil, "the connection is ended")

@@ -88,7 +88,8 @@ extension WebSocket {
     if first & 0x08 != 0 { return true }
     // Compressed bytes may be a few more than those they stand for.
     let isCompressed = (first | messageStart) & WebSocketFrame.compressed != 0
-    let bytesMax = isCompressed ? messageBytesMax &+ MessageDeflater.growthMax(messageBytesMax) : messageBytesMax
+    let bytesMax =
+      isCompressed ? messageBytesMax &+ MessageDeflater.growthMax(messageBytesMax) : messageBytesMax
     if payloadBytes > bytesMax &- messageWireBytes {
       failSize("a message", messageBytesMax)
       return false
