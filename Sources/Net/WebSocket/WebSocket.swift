@@ -28,6 +28,7 @@ import Glibc
 /// ``WebSocketDelegate/webSocketClosed(_:code:reason:error:)`` it belongs to whoever still holds it. The end of
 /// the loop closes it.
 public final class WebSocket {
+  /// Messages that come while there is none are read and forgotten.
   public weak var delegate: (any WebSocketDelegate)? {
     didSet { hasNewDelegate = true }
   }
