@@ -33,7 +33,9 @@ let package = Package(
     module("Strategy", ["Core", "Flow"]),
     module("Store", ["Core", "Strategy", "CSQLite", "CCrypto"]),
     module("Report", ["Core", "Strategy", "Store"]),
-    module("Net", ["Core", "CSystem", "CTLS", "CHTTP", "CZlib"]),
+    // Without that flag: it opens every class's properties to other modules, and then each access on the hot path
+    // is checked for exclusivity at run time (150 ns to send a message instead of 80).
+    .target(name: "Net", dependencies: ["Core", "CSystem", "CTLS", "CHTTP", "CZlib"]),
     module("Venue", ["Core", "Tape", "Binance", "Book"]),
     module("Configuration", ["Core", "CYAML", "CCrypto"]),
     module("CommandLineKit", ["Core"]),
@@ -52,7 +54,8 @@ let package = Package(
       name: "pipeline-benchmark", dependencies: ["Binance", "Book", "Core", "Services", "Tape"],
       path: "Benchmarks/Pipeline", swiftSettings: stage),
     .executableTarget(
-      name: "net-benchmark", dependencies: ["Core", "CSystem", "Net", "NetTestSupport"], path: "Benchmarks/Net",
+      name: "net-benchmark", dependencies: ["Core", "CSystem", "Net", "NetTestSupport"],
+      path: "Benchmarks/Net",
       swiftSettings: stage),
     .target(name: "NetTestSupport", dependencies: ["Core", "CSystem", "CTLS", "Net"], path: "Tests/NetSupport"),
     .target(

@@ -109,7 +109,9 @@ private final class End: WebSocketDelegate {
     var random = SeededRandom(seed: 1)
     var text = Array(#"{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","b":["#.utf8)
     while text.count < WebSocketBenchmark.messageBytes - 3 {
-      text += Array("[\"6\(random.below(10_000)).\(random.below(10))\",\"\(random.below(100)).\(random.below(1000))\"],".utf8)
+      text += Array(
+        "[\"6\(random.below(10_000)).\(random.below(10))\",\"\(random.below(100)).\(random.below(1000))\"],"
+          .utf8)
     }
     return Array(text[..<(WebSocketBenchmark.messageBytes - 3)]) + Array("]}}".utf8)
   }()
@@ -128,7 +130,9 @@ private final class End: WebSocketDelegate {
   }
 
   private func fill(_ socket: WebSocket) {
-    text.withUnsafeBytes { while count < messages, socket.send(text: $0) { count += 1 } }
+    var sent = count
+    text.withUnsafeBytes { while sent < messages, socket.send(text: $0) { sent += 1 } }
+    count = sent
   }
 
   func webSocketReceived(_ socket: WebSocket, text: UnsafeRawBufferPointer) {
@@ -142,7 +146,8 @@ private final class End: WebSocketDelegate {
   func webSocketClosed(_ socket: WebSocket, code: UInt16, reason: String, error: NetError?) {
     seconds = WebSocketBenchmark.threadSeconds() - started
     if count != messages || error != nil {
-      print("the transfer broke off after \(count) messages: \(code) \(reason) \(error.map { "\($0)" } ?? "")")
+      print(
+        "the transfer broke off after \(count) messages: \(code) \(reason) \(error.map { "\($0)" } ?? "")")
       exit(1)
     }
     self.socket = nil

@@ -43,7 +43,8 @@ public enum NetError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unknownHost(let host): "no address found for \(host); check the name and the network"
     case .tls(let peer, let reason): "TLS with \(peer) failed: \(reason)"
     case .certificate(let path, let reason): "cannot use \(path): \(reason)"
-    case .badURL(let text): "\"\(text)\" is no address; write http://HOST:PORT or https://HOST (ws, wss for websockets)"
+    case .badURL(let text):
+      "\"\(text)\" is no address; write http://HOST:PORT or https://HOST (ws, wss for websockets)"
     case .badHeader(let name):
       "the header \(name) cannot be sent: check its name and value; the handshake's own are not to be given"
     case .upgradeRefused(let url, let status, let text):

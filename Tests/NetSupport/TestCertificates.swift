@@ -91,7 +91,9 @@ public final class TestCertificates {
     let issuer = signer.map { X509_get_subject_name($0.certificate) } ?? subject
     check(X509_set_issuer_name(certificate, issuer) == 1)
     for (kind, value) in extensions {
-      guard let made = X509V3_EXT_conf_nid(nil, nil, kind, value) else { fatalError("bad extension \(value)") }
+      guard let made = X509V3_EXT_conf_nid(nil, nil, kind, value) else {
+        fatalError("bad extension \(value)")
+      }
       check(X509_add_ext(certificate, made, -1) == 1)
       X509_EXTENSION_free(made)
     }

@@ -17,7 +17,8 @@ public final class UpgradeServer {
       let doorman = Doorman { connection, method, target, headers in
         self?.waiting[ObjectIdentifier(connection)] = nil
         let socket = WebSocket.accept(
-          method: method, target: target, headers: headers, connection: connection, options: options, on: loop)
+          method: method, target: target, headers: headers, connection: connection, options: options, on: loop
+        )
         if let socket { opened(socket) }
       } gone: {
         self?.waiting[ObjectIdentifier($0)] = nil

@@ -265,7 +265,7 @@ public final class EventLoop {
       for source in waiting where source.slot >= 0 { source.ready(.read) }
     }
     let last = timers.lastSerial
-    while let job = timers.takeDue(nowNs, setUntil: last) { job() }
+    while let job = timers.takeDue(nowNs, through: last) { job() }
     if nowNs >= nextSweepNs {
       nextSweepNs = nowNs + EventLoop.sweepIntervalNs
       for source in sources { source?.sweep(nowNs: nowNs) }

@@ -39,15 +39,15 @@ struct TimerHeap {
     heap.sort { $0.precedes($1) }
   }
 
-  /// The timer set last.
+  /// The last timer set so far.
   var lastSerial: UInt64 { nextSerial }
 
-  /// Takes the next job that is due, of those set no later than `last`.
+  /// Takes the next job that is due out of the heap. The caller runs it after this call: a job may set and
+  /// cancel timers.
   ///
-  /// Jobs are run by the caller, one after the other, because they may set and cancel timers. One that is set for
-  /// now waits for the next round, so a timer that renews itself cannot hold the loop.
-  mutating func takeDue(_ nowNs: Int64, setUntil last: UInt64) -> (() -> Void)? {
-    while let first = heap.first, first.deadlineNs <= nowNs, first.serial <= last {
+  /// - Parameter serialMax: only timers up to this one, so that one that renews itself cannot hold the loop.
+  mutating func takeDue(_ nowNs: Int64, through serialMax: UInt64) -> (() -> Void)? {
+    while let first = heap.first, first.deadlineNs <= nowNs, first.serial <= serialMax {
       removeFirst()
       if let job = jobs.removeValue(forKey: first.serial) { return job }
     }

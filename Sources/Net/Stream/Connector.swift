@@ -6,7 +6,8 @@ import Glibc
 public enum Connector {
   /// - Parameters:
   ///   - timeoutNs: for each address, TCP and TLS together.
-  ///   - answer: the open connection, or the failure of TLS or of the last address. On this loop's thread, in a later turn.
+  ///   - answer: the open connection, or the last address's failure, unless TLS failed with an earlier one: a
+  ///     refused certificate is not to be hidden behind a port that is closed. On this loop's thread, in a later turn.
   public static func connect(
     host: String, port: UInt16, tls: TLSContext?, on loop: EventLoop, timeoutNs: Int64,
     answer: @escaping (Result<Connection, NetError>) -> Void
@@ -32,8 +33,7 @@ private final class Attempt: ConnectionDelegate {
   private let timeoutNs: Int64
   private var answer: ((Result<Connection, NetError>) -> Void)?
   private var keeper: Attempt?
-  /// Says more than that another address of the same server doesn't answer.
-  private var tlsFailure: NetError?
+  private var refusal: NetError?
 
   init(
     _ addresses: [SocketAddress], host: String, peer: String, tls: TLSContext?, loop: EventLoop,
@@ -50,8 +50,7 @@ private final class Attempt: ConnectionDelegate {
 
   func tryNext(after failure: NetError) {
     keeper = nil
-    if case .tls = failure, tlsFailure == nil { tlsFailure = failure }
-    guard let loop, !addresses.isEmpty else { return finish(.failure(tlsFailure ?? failure)) }
+    guard let loop, !addresses.isEmpty else { return finish(.failure(failure)) }
     let address = addresses.removeFirst()
     let socket = Glibc.socket(
       address.isIPv6 ? AF_INET6 : AF_INET, Int32(weir_socket_stream), 0)
@@ -60,7 +59,7 @@ private final class Attempt: ConnectionDelegate {
     guard result == 0 || errno == EINPROGRESS else {
       let code = errno
       close(socket)
-      return tryNext(after: .connect(peer, code))
+      return tryNext(after: refusal ?? .connect(peer, code))
     }
     let connection = Connection(
       descriptor: socket, loop: loop, tls: tls, host: host, peer: peer, isConnected: false)
@@ -85,7 +84,9 @@ private final class Attempt: ConnectionDelegate {
 
   func connectionClosed(_ connection: Connection, _ reason: NetError) {
     // The loop has ended: another attempt would watch a socket that nobody waits for.
-    if reason == .cancelled { finish(.failure(reason)) } else { tryNext(after: reason) }
+    if reason == .cancelled { return finish(.failure(reason)) }
+    if case .tls = reason, refusal == nil { refusal = reason }
+    tryNext(after: refusal ?? reason)
   }
 
   func connectionReceived(_ connection: Connection) {}

@@ -54,7 +54,8 @@ final class UpgradeResponse {
     guard let base = bytes.baseAddress, !bytes.isEmpty else { return .incomplete }
     let start = base.assumingMemoryBound(to: CChar.self)
     // The bound is on bytes fed, so that a head that never ends is never held.
-    let allowed = isHeadComplete ? bytes.count : min(bytes.count, UpgradeResponse.headBytesMax - headBytes + 1)
+    let allowed =
+      isHeadComplete ? bytes.count : min(bytes.count, UpgradeResponse.headBytesMax - headBytes + 1)
     let result = llhttp_execute(parser, start, allowed)
     if isHeadComplete, status == 101 {
       let end = llhttp_get_error_pos(parser).map { $0 - start } ?? 0
@@ -88,7 +89,8 @@ final class UpgradeResponse {
   }
 
   private func endField() -> Int32 {
-    headers.add(String(decoding: name, as: UTF8.self), HTTPHeaders.trim(String(decoding: value, as: UTF8.self)))
+    headers.add(
+      String(decoding: name, as: UTF8.self), HTTPHeaders.trim(String(decoding: value, as: UTF8.self)))
     name.removeAll()
     value.removeAll()
     return 0

@@ -83,7 +83,8 @@ private struct UpgradeRefusal {
       || !WebSocketKey.isValid(headers["Sec-WebSocket-Key"] ?? "")
     {
       self = .malformed("Sec-WebSocket-Key must be 16 bytes in base64, once")
-    } else if headers.count(of: "Transfer-Encoding") > 0 || !headers.list("Content-Length").allSatisfy({ $0 == "0" })
+    } else if headers.count(of: "Transfer-Encoding") > 0
+      || !headers.list("Content-Length").allSatisfy({ $0 == "0" })
     {
       self = .malformed("an upgrade request has no body")
     } else {

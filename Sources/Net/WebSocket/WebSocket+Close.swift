@@ -17,7 +17,7 @@ extension WebSocket {
     pongDueNs = .max
     setDeadline()
     // What comes must be read, if only to be thrown away: the peer's close frame lies behind it.
-    isReadingPaused = false
+    isPaused = false
     connection.resumeReading()
     deliverSoon()
   }

@@ -3,29 +3,43 @@ import Core
 extension WebSocket {
   /// Takes the frames that lie in the input, until one is not complete or the delegate has had enough.
   func deliver() {
-    guard !isDelivering, !isReadingPaused else { return }
+    guard !isDelivering, !isPaused else { return }
     let bytes = connection.input.bytes
-    guard let base = bytes.baseAddress, state == .open || state == .closing else {
+    guard let base = bytes.baseAddress, wantsFrames else {
       return connection.input.consume(connection.input.count)
     }
     isDelivering = true
-    receiver = delegate
     var offset = 0
-    while state == .open || state == .closing, !isReadingPaused {
-      let taken = takeFrame(base + offset, available: bytes.count &- offset)
+    repeat {
+      hasNewDelegate = false
+      offset &+= deliver(base + offset, available: bytes.count &- offset, to: delegate)
+    } while hasNewDelegate && wantsFrames && !isPaused
+    isDelivering = false
+    connection.input.consume(wantsFrames ? offset : connection.input.count)
+  }
+
+  private var wantsFrames: Bool { state == .open || state == .closing }
+
+  /// - Returns: how many bytes of whole frames were taken.
+  private func deliver(
+    _ bytes: UnsafeMutableRawPointer, available: Int, to receiver: (any WebSocketDelegate)?
+  ) -> Int {
+    var offset = 0
+    while wantsFrames, !isPaused, !hasNewDelegate {
+      let taken = takeFrame(bytes + offset, available: available &- offset, receiver)
       guard taken > 0 else { break }
       offset &+= taken
     }
-    receiver = nil
-    isDelivering = false
-    let isWanted = state == .open || state == .closing
-    connection.input.consume(isWanted ? offset : connection.input.count)
+    return offset
   }
 
   /// Handles one frame.
   ///
   /// - Returns: its bytes; 0 when it is not complete or has ended the connection.
-  private func takeFrame(_ bytes: UnsafeMutableRawPointer, available: Int) -> Int {
+  @inline(__always)
+  private func takeFrame(
+    _ bytes: UnsafeMutableRawPointer, available: Int, _ receiver: (any WebSocketDelegate)?
+  ) -> Int {
     guard available >= 2 else { return 0 }
     let first = bytes.load(as: UInt8.self)
     let second = bytes.load(fromByteOffset: 1, as: UInt8.self)
@@ -59,7 +73,7 @@ extension WebSocket {
       }
       receiver?.webSocketReceived(self, text: text)
     } else {
-      takeUnusual(first, UnsafeRawBufferPointer(payload))
+      takeUnusual(first, UnsafeRawBufferPointer(payload), receiver)
     }
     return frameBytes
   }
@@ -74,7 +88,8 @@ extension WebSocket {
     if first & 0x08 != 0 { return true }
     // Compressed bytes may be a few more than those they stand for.
     let isCompressed = (first | messageStart) & WebSocketFrame.compressed != 0
-    let bytesMax = isCompressed ? messageBytesMax &+ MessageDeflater.growthMax(messageBytesMax) : messageBytesMax
+    let bytesMax =
+      isCompressed ? messageBytesMax &+ MessageDeflater.growthMax(messageBytesMax) : messageBytesMax
     if payloadBytes > bytesMax &- messageWireBytes {
       failSize("a message", messageBytesMax)
       return false
@@ -88,7 +103,9 @@ extension WebSocket {
 
   /// Everything but a text message in one uncompressed frame.
   @inline(never)
-  private func takeUnusual(_ first: UInt8, _ payload: UnsafeRawBufferPointer) {
+  private func takeUnusual(
+    _ first: UInt8, _ payload: UnsafeRawBufferPointer, _ receiver: (any WebSocketDelegate)?
+  ) {
     switch first & 0x0F {
     case WebSocketFrame.close: takeClose(payload)
     case WebSocketFrame.ping:
@@ -107,7 +124,7 @@ extension WebSocket {
       if isWhole, first & WebSocketFrame.compressed == 0 {
         receiver?.webSocketReceived(self, binary: payload)
       } else {
-        takeFragment(first, payload)
+        takeFragment(first, payload, receiver)
       }
     }
   }
@@ -120,7 +137,9 @@ extension WebSocket {
     }
   }
 
-  private func takeFragment(_ first: UInt8, _ payload: UnsafeRawBufferPointer) {
+  private func takeFragment(
+    _ first: UInt8, _ payload: UnsafeRawBufferPointer, _ receiver: (any WebSocketDelegate)?
+  ) {
     if messageStart == 0 { messageStart = first }
     messageWireBytes &+= payload.count
     let isLast = first & WebSocketFrame.final != 0

@@ -26,16 +26,14 @@ extension WebSocket {
   @discardableResult
   public func ping(_ payload: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)) -> Bool {
     precondition(payload.count <= WebSocketFrame.controlBytesMax, "a ping carries at most 125 bytes")
-    guard state == .open, connection.admits(payload.count &+ WebSocketFrame.headerBytesMax) else {
-      return false
-    }
+    guard state == .open, admits(payload.count) else { return false }
     appendFrame(WebSocketFrame.ping, payload)
     return true
   }
 
   /// - Parameter payload: the ping's, at most 125 bytes.
   func sendPong(_ payload: UnsafeRawBufferPointer) {
-    if connection.admits(payload.count &+ WebSocketFrame.headerBytesMax) {
+    if admits(payload.count) {
       waitingPong = nil
       appendFrame(WebSocketFrame.pong, payload)
     } else {
@@ -49,13 +47,20 @@ extension WebSocket {
       let deflater = usableDeflater()
     {
       let bytesMax = payload.count &+ MessageDeflater.growthMax(payload.count)
-      guard connection.admits(bytesMax &+ WebSocketFrame.headerBytesMax) else { return false }
+      guard admits(bytesMax) else { return false }
       appendCompressed(opcode, payload, deflater)
     } else {
-      guard connection.admits(payload.count &+ WebSocketFrame.headerBytesMax) else { return false }
+      guard admits(payload.count) else { return false }
       appendFrame(opcode, payload)
     }
     return true
+  }
+
+  /// Whether a frame with such a payload fits. If not, the connection will say when there is room.
+  @inline(__always)
+  private func admits(_ payloadBytes: Int) -> Bool {
+    let frameBytes = payloadBytes &+ WebSocketFrame.headerBytesMax
+    return connection.output.count &+ frameBytes <= outputBytesMax || connection.admits(frameBytes)
   }
 
   /// A whole frame, straight into the connection's output. Its room has been asked for.

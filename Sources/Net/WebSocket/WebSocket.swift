@@ -28,8 +28,9 @@ import Glibc
 /// ``WebSocketDelegate/webSocketClosed(_:code:reason:error:)`` it belongs to whoever still holds it. The end of
 /// the loop closes it.
 public final class WebSocket {
+  /// Messages that come while there is none are read and forgotten.
   public weak var delegate: (any WebSocketDelegate)? {
-    didSet { if isDelivering { receiver = delegate } }
+    didSet { hasNewDelegate = true }
   }
 
   /// The request's target: path and query as sent.
@@ -45,12 +46,16 @@ public final class WebSocket {
 
   let connection: Connection
   var state = State.open
-  public internal(set) var isReadingPaused = false
+  // What other modules can see of a class is checked for exclusive access at run time, once a message: hence
+  // the internal properties with public views.
+  var isPaused = false
+  let outputBytesMax: Int
 
   // Receiving.
   var isDelivering = false
-  /// The delegate, held for the length of a batch: a weak reference costs as much as a small message.
-  var receiver: (any WebSocketDelegate)?
+  /// The delegate is held for the length of a batch, as a weak reference costs as much as a small message; a
+  /// change within the batch is seen by this.
+  var hasNewDelegate = false
   /// The message being put together.
   let assembly = ByteQueue(capacity: 1024)
   /// First byte of that message's first frame; 0 between messages.
@@ -109,11 +114,12 @@ public final class WebSocket {
     self.options = options
     self.loop = loop
     messageBytesMax = max(0, min(options.messageBytesMax, Int(Int32.max)))
-    keeper = self
     let payloadMax = max(0, min(options.outputBytesMax, Int(Int32.max)))
-    connection.outputBytesMax =
-      payloadMax + MessageDeflater.growthMax(payloadMax) + WebSocketFrame.headerBytesMax
+    let growthMax = deflate == nil ? 0 : MessageDeflater.growthMax(payloadMax)
+    outputBytesMax = payloadMax + growthMax + WebSocketFrame.headerBytesMax
+    connection.outputBytesMax = outputBytesMax
     connection.delegate = self
+    keeper = self
     if options.pingIntervalNs > 0 { pingDueNs = EventLoop.monotonicNow() + options.pingIntervalNs }
     setDeadline()
     if connection.isReadingPaused { connection.resumeReading() }
@@ -135,18 +141,20 @@ public final class WebSocket {
 
   // MARK: Flow of input
 
+  public var isReadingPaused: Bool { isPaused }
+
   /// Delivers nothing more, from this moment on: messages of the same batch wait as well. Pings are not
   /// answered meanwhile.
   public func pauseReading() {
-    guard state == .open, !isReadingPaused else { return }
-    isReadingPaused = true
+    guard state == .open, !isPaused else { return }
+    isPaused = true
     connection.pauseReading()
   }
 
   /// Goes on with the messages that have arrived, in the next turn, and then with new ones.
   public func resumeReading() {
-    guard isReadingPaused else { return }
-    isReadingPaused = false
+    guard isPaused else { return }
+    isPaused = false
     // Silence during the pause was our doing.
     hasHeard = true
     connection.resumeReading()
@@ -185,7 +193,7 @@ extension WebSocket: ConnectionDelegate {
     case .open:
       if now >= pongDueNs {
         pongDueNs = .max
-        guard hasHeard || isReadingPaused else {
+        guard hasHeard || isPaused else {
           return connection.abort(.timeout("an answer of \(peer) to a ping"))
         }
       }
@@ -212,7 +220,6 @@ extension WebSocket: ConnectionDelegate {
     state = .ended
     let delegate = delegate
     self.delegate = nil
-    receiver = nil
     inflater = nil
     deflater = nil
     keeper = nil
