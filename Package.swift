@@ -51,6 +51,8 @@ let package = Package(
     .executableTarget(
       name: "pipeline-benchmark", dependencies: ["Binance", "Book", "Core", "Services", "Tape"],
       path: "Benchmarks/Pipeline", swiftSettings: stage),
+    .executableTarget(
+      name: "net-benchmark", dependencies: ["Core", "Net"], path: "Benchmarks/Net", swiftSettings: stage),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),

@@ -43,7 +43,7 @@ public enum NetError: Error, Equatable, Sendable, CustomStringConvertible {
     case .certificate(let path, let reason): "cannot use \(path): \(reason)"
     case .badURL(let text): "\"\(text)\" is no address; write http://HOST:PORT or https://HOST"
     case .badHeader(let name):
-      "the header field \"\(name)\" cannot be sent; use letters, digits and - in names, no line breaks in values"
+      "the header field \"\(name)\" cannot be sent; use letters, digits and - in names, and no line breaks"
     case .protocol(let reason): "the peer broke the protocol: \(reason)"
     case .closed: "the peer closed the connection"
     case .timeout(let what): "\(what) took too long"

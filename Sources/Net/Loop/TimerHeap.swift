@@ -44,8 +44,8 @@ struct TimerHeap {
 
   /// Takes the next job that is due, of those set no later than `last`.
   ///
-  /// Jobs are run by the caller, one after the other, because they may set and cancel timers. One that is set for
-  /// now waits for the next round, so a timer that renews itself cannot hold the loop.
+  /// Jobs are run by the caller, one after the other, because they may set and cancel timers. One that is set
+  /// for now waits for the next round, so a timer that renews itself cannot hold the loop.
   mutating func takeDue(_ nowNs: Int64, setUntil last: UInt64) -> (() -> Void)? {
     while let first = heap.first, first.deadlineNs <= nowNs, first.serial <= last {
       removeFirst()

@@ -6,7 +6,8 @@ import Glibc
 public enum Connector {
   /// - Parameters:
   ///   - timeoutNs: for each address, TCP and TLS together.
-  ///   - answer: the open connection, or the failure of TLS or of the last address. On this loop's thread, in a later turn.
+  ///   - answer: the open connection, or the failure of TLS or of the last address. On this loop's thread, in a
+  ///     later turn.
   public static func connect(
     host: String, port: UInt16, tls: TLSContext?, on loop: EventLoop, timeoutNs: Int64,
     answer: @escaping (Result<Connection, NetError>) -> Void
