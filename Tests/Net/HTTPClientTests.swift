@@ -13,7 +13,9 @@ struct HTTPClientTests {
       body: request.method + " " + String(decoding: request.body, as: UTF8.self))
   }
 
-  private func ask(_ bench: HTTPBench, _ client: HTTPClient, _ method: String, _ url: String, body: String = "")
+  private func ask(
+    _ bench: HTTPBench, _ client: HTTPClient, _ method: String, _ url: String, body: String = ""
+  )
     -> Answer?
   {
     var result: Answer?
@@ -100,8 +102,10 @@ struct HTTPClientTests {
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1;x\r\nk\r\n0\r\nA: b\r\n\r\n", false),
     ("HTTP/1.1 200 OK\r\n\r\nok", true), ("HTTP/1.0 200 OK\r\n\r\nok", true),
-    ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-      + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false),
+    (
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+        + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false
+    ),
     ("HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", false),
   ])
   func allFramingsAreUnderstood(_ bytes: String, _ closes: Bool) throws {
@@ -113,7 +117,9 @@ struct HTTPClientTests {
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok", true, "ended early"),
     ("HTTP/1.1 200 OK\r\nContent-", true, "ended early"),
     ("", true, "closed the connection"),
-    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, "protocol"),
+    (
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, "protocol"
+    ),
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!", false, "protocol"),
     ("HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\nok", false, "protocol"),
     ("HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok", false, "protocol"),
@@ -133,7 +139,8 @@ struct HTTPClientTests {
 
   @Test func anAnswerWithoutContentEndsWithItsHead() throws {
     for (bytes, method) in [
-      ("HTTP/1.1 204 No Content\r\n\r\n", "GET"), ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "GET"),
+      ("HTTP/1.1 204 No Content\r\n\r\n", "GET"),
+      ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "GET"),
       ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HEAD"),
     ] {
       let answer = try scripted(bytes, closes: false, method: method)?.get()
@@ -223,7 +230,9 @@ struct HTTPClientTests {
     let client = HTTPClient(on: bench.loop)
     var results: [NetError] = []
     func refused(_ method: String, _ url: String, _ headers: HTTPHeaders = [:]) {
-      client.request(method, url, headers: headers) { if case .failure(let error) = $0 { results.append(error) } }
+      client.request(method, url, headers: headers) {
+        if case .failure(let error) = $0 { results.append(error) }
+      }
     }
     refused("GET", bench.base, ["X": "a\r\nY: b"])
     refused("GET", bench.base, ["X\r\n": "a"])
@@ -239,10 +248,12 @@ struct HTTPClientTests {
     #expect(bench.server?.requestCount == 0)
   }
 
-  @Test(arguments: [
-    ("http://h", "h", 80, "/"), ("HTTP://H.example:8080/a?b", "h.example", 8080, "/a?b"),
-    ("https://h?x=1", "h", 443, "/?x=1"), ("http://[::1]:81/", "::1", 81, "/"), ("/p?q", "base", 80, "/v1/p?q"),
-  ] as [(String, String, UInt16, String)])
+  @Test(
+    arguments: [
+      ("http://h", "h", 80, "/"), ("HTTP://H.example:8080/a?b", "h.example", 8080, "/a?b"),
+      ("https://h?x=1", "h", 443, "/?x=1"), ("http://[::1]:81/", "::1", 81, "/"),
+      ("/p?q", "base", 80, "/v1/p?q"),
+    ] as [(String, String, UInt16, String)])
   func addressesAreTakenApart(_ text: String, _ host: String, _ port: UInt16, _ target: String) throws {
     let url = try HTTPURL(text, base: "http://base/v1")
     #expect(url.origin.host == host && url.origin.port == port && url.target == target)

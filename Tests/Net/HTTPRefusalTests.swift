@@ -31,7 +31,8 @@ struct HTTPRefusalTests {
 
   static let smuggling: [Attack] = [
     Attack("both framings", 400, post("Content-Length: 5\r\nTransfer-Encoding: chunked", "0\r\n\r\n")),
-    Attack("both framings, turned", 400, post("Transfer-Encoding: chunked\r\nContent-Length: 5", "0\r\n\r\n")),
+    Attack(
+      "both framings, turned", 400, post("Transfer-Encoding: chunked\r\nContent-Length: 5", "0\r\n\r\n")),
     Attack("both framings, empty coding", 400, post("Content-Length: 1\r\nTransfer-Encoding:", "a")),
     Attack("two lengths", 400, post("Content-Length: 5\r\nContent-Length: 6", "hello!")),
     Attack("the same length twice", 400, post("Content-Length: 5\r\nContent-Length: 5", "hello")),
@@ -78,6 +79,7 @@ struct HTTPRefusalTests {
     Attack("a negative chunk", 400, chunked("-5\r\nhello\r\n0\r\n\r\n")),
     Attack("an empty chunk's size", 400, chunked("\r\nhello\r\n0\r\n\r\n")),
     Attack("a chunk beyond 64 bits", 400, chunked("fffffffffffffffff\r\nhello\r\n0\r\n\r\n")),
+    Attack("a chunk beyond the limit", 413, chunked("7fffffff\r\nhello")),
     Attack("LF in an extension", 400, chunked("5;a=b\nhello\r\n0\r\n\r\n")),
     Attack("LF in a quoted extension", 400, chunked("5;a=\"b\n\"\r\nhello\r\n0\r\n\r\n")),
     Attack("LF after the last chunk", 400, chunked("0\r\n\n")),
@@ -85,7 +87,8 @@ struct HTTPRefusalTests {
     Attack("a folded trailer", 400, chunked("0\r\nX: y\r\n z\r\n\r\n")),
     Attack("a broken trailer", 400, chunked("0\r\nX y\r\n\r\n")),
     Attack("no name in the trailer", 400, chunked("0\r\n: y\r\n\r\n")),
-    Attack("long extensions", 400, chunked("5;" + String(repeating: "a", count: 2000) + "\r\nhello\r\n0\r\n\r\n")),
+    Attack(
+      "long extensions", 400, chunked("5;" + String(repeating: "a", count: 2000) + "\r\nhello\r\n0\r\n\r\n")),
     Attack(
       "many extensions", 400,
       chunked(String(repeating: "1;abcdefghijkl=mnopqrst\r\nx\r\n", count: 100) + "0\r\n\r\n")),

@@ -74,9 +74,10 @@ struct HTTPServerTests {
       bench.turns(1)
     }
     peer.read { $0.components("HTTP/1.1 200 OK") == 6 && $0.hasSuffix("\r\n\r\n") }
-    #expect(splitAnswers(peer.text).map { fieldOf($0, "X-Method") } == [
-      "GET", "POST", "POST", "PUT", "HEAD", "OPTIONS",
-    ])
+    #expect(
+      splitAnswers(peer.text).map { fieldOf($0, "X-Method") } == [
+        "GET", "POST", "POST", "PUT", "HEAD", "OPTIONS",
+      ])
     #expect(bench.server?.requestCount == 6)
   }
 

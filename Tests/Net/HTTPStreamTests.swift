@@ -245,7 +245,9 @@ struct StaticFilesTests {
     return try HTTPBench { files.respond($0, $1) }
   }
 
-  private func get(_ bench: HTTPBench, _ path: String, _ fields: String = "", method: String = "GET") -> String {
+  private func get(_ bench: HTTPBench, _ path: String, _ fields: String = "", method: String = "GET")
+    -> String
+  {
     bench.exchange("\(method) \(path) HTTP/1.1\r\nHost: h\r\n\(fields)Connection: close\r\n\r\n")
   }
 
@@ -326,13 +328,14 @@ struct StaticFilesTests {
 
 @Suite("HTTP helpers")
 struct HTTPHelperTests {
-  @Test(arguments: [
-    (["Authorization": "Bearer s3cret"], true), (["authorization": "bearer  s3cret "], true),
-    (["Authorization": "Bearer s3cre"], false), (["Authorization": "Bearer s3crett"], false),
-    (["Authorization": "Bearer S3cret"], false), (["Authorization": "Basic s3cret"], false),
-    (["Authorization": "Bearer"], false), (["Authorization": "Bearer "], false), ([:], false),
-    (["Authorization": "Bearer s3cret", "authorization": "Bearer s3cret"], false),
-  ] as [(HTTPHeaders, Bool)])
+  @Test(
+    arguments: [
+      (["Authorization": "Bearer s3cret"], true), (["authorization": "bearer  s3cret "], true),
+      (["Authorization": "Bearer s3cre"], false), (["Authorization": "Bearer s3crett"], false),
+      (["Authorization": "Bearer S3cret"], false), (["Authorization": "Basic s3cret"], false),
+      (["Authorization": "Bearer"], false), (["Authorization": "Bearer "], false), ([:], false),
+      (["Authorization": "Bearer s3cret", "authorization": "Bearer s3cret"], false),
+    ] as [(HTTPHeaders, Bool)])
   func theTokenAdmits(_ headers: HTTPHeaders, _ admitted: Bool) {
     #expect(BearerToken("s3cret").admits(headers) == admitted)
   }

@@ -61,7 +61,8 @@ struct HTTPTimeTests {
 
   @Test func aReaderThatStandsStillIsCutOff() throws {
     let content = [UInt8](repeating: 1, count: 16 << 20)
-    let bench = try HTTPBench(HTTPTimeTests.options()) { _, responder in responder.respond(200, body: content) }
+    let bench = try HTTPBench(HTTPTimeTests.options()) { _, responder in responder.respond(200, body: content)
+    }
     let peer = bench.connect(receiveBuffer: 8 << 10)
     peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     bench.wait { bench.server!.requestCount == 1 }
@@ -135,6 +136,19 @@ struct HTTPTimeTests {
     kept[0].respond(200)
     bench.turns(3)
     #expect(calls == 1)
+  }
+
+  @Test func stoppingDoesNotWaitForAHandshake() throws {
+    let folder = TemporaryFolder()
+    let files = HTTPTestCertificate(in: folder)
+    let context = try TLSContext(certificate: files.certificate, key: files.key)
+    let bench = try HTTPBench(tls: context) { _, responder in responder.respond(200) }
+    let peer = bench.connect()
+    bench.wait { bench.server?.connectionCount == 1 }
+    var isDone = false
+    bench.server?.stop(graceNs: 10 * Nanoseconds.second) { isDone = true }
+    #expect(bench.wait(1) { isDone })
+    #expect(peer.readToEnd() == "")
   }
 
   @Test func nothingOutlivesItsOwner() throws {

@@ -61,7 +61,7 @@ struct WebSocketDeflateTests {
     options.deflateKeepsContext = test.keepsContext
     var isDeflated: Bool?
     let server = try UpgradeServer(on: loop, options: options) { isDeflated = $0.isDeflated }
-    let peer = try RawPeer.client(
+    let peer = try RawWebSocketPeer.client(
       of: server, on: loop, extra: test.offer.isEmpty ? "" : "Sec-WebSocket-Extensions: \(test.offer)\r\n")
     let head = String(decoding: peer.received, as: UTF8.self)
     let answer = head.split(separator: "\r\n").first { $0.hasPrefix("Sec-WebSocket-Extensions: ") }
@@ -308,11 +308,11 @@ struct WebSocketDeflateTests {
 
   private func deflatingServer(
     _ options: WebSocketOptions = WebSocketOptions(deflate: true)
-  ) throws -> (EventLoop, Recorder, RawPeer, UpgradeServer) {
+  ) throws -> (EventLoop, Recorder, RawWebSocketPeer, UpgradeServer) {
     let loop = try EventLoop()
     let recorder = Recorder()
     let server = try UpgradeServer(on: loop, options: options) { $0.delegate = recorder }
-    let peer = try RawPeer.client(
+    let peer = try RawWebSocketPeer.client(
       of: server, on: loop, extra: "Sec-WebSocket-Extensions: permessage-deflate\r\n")
     return (loop, recorder, peer, server)
   }

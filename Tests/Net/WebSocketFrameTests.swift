@@ -150,7 +150,7 @@ struct WebSocketFrameTests {
     let loop = try EventLoop()
     let recorder = Recorder()
     let server = try UpgradeServer(on: loop) { $0.delegate = recorder }
-    let peer = try RawPeer.client(of: server, on: loop)
+    let peer = try RawWebSocketPeer.client(of: server, on: loop)
     peer.send(test.frames.flatMap { $0.bytes(toServer: true) })
     if test.code != nil {
       // The server ends TCP, without waiting for the client to.
@@ -174,7 +174,7 @@ struct WebSocketFrameTests {
     check(test, loop, recorder, server.peer)
   }
 
-  private func check(_ test: Case, _ loop: EventLoop, _ recorder: Recorder, _ peer: RawPeer) {
+  private func check(_ test: Case, _ loop: EventLoop, _ recorder: Recorder, _ peer: RawWebSocketPeer) {
     loop.turn(until: {
       recorder.messages.count >= test.messages.count && peer.frames.count >= test.pongs.count
         && (test.code == nil || peer.closeCode != nil)
@@ -214,7 +214,7 @@ struct WebSocketFrameTests {
       RawFrame.bytes(0x81, text: "one", mask: mask) + RawFrame.bytes(0x01, text: "tw", mask: mask)
       + RawFrame.bytes(0x89, text: "ping", mask: mask) + RawFrame.bytes(0x80, text: "o", mask: mask)
       + RawFrame.bytes(0x82, Array(long.utf8), mask: mask) + RawFrame.bytes(0x81, text: long, mask: mask)
-    let peer = try RawPeer.client(of: server, on: loop)
+    let peer = try RawWebSocketPeer.client(of: server, on: loop)
     for cut in 0...stream.count {
       recorder.messages = []
       peer.send(Array(stream[..<cut]))
@@ -234,7 +234,7 @@ struct WebSocketFrameTests {
     let loop = try EventLoop()
     let recorder = Recorder()
     let server = try UpgradeServer(on: loop) { $0.delegate = recorder }
-    let peer = try RawPeer.client(of: server, on: loop)
+    let peer = try RawWebSocketPeer.client(of: server, on: loop)
     let text = Array("aé€🦀z".utf8)
     let mask: [UInt8] = [9, 8, 7, 6]
     var sent = 0
@@ -281,7 +281,7 @@ struct WebSocketFrameTests {
     var options = WebSocketOptions()
     let pieces = make(&options)
     let server = try UpgradeServer(on: loop, options: options) { $0.delegate = recorder }
-    let peer = try RawPeer.client(of: server, on: loop)
+    let peer = try RawWebSocketPeer.client(of: server, on: loop)
     for piece in pieces { peer.send(Array(piece)) }
     loop.turn(until: { peer.closeCode != nil })
     #expect(peer.closeCode == 1009)
@@ -296,7 +296,7 @@ struct WebSocketFrameTests {
   @Test func aNegativeLengthIsAProtocolError() throws {
     let loop = try EventLoop()
     let server = try UpgradeServer(on: loop) { _ in }
-    let peer = try RawPeer.client(of: server, on: loop)
+    let peer = try RawWebSocketPeer.client(of: server, on: loop)
     peer.send([0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4])
     loop.turn(until: { peer.closeCode != nil })
     #expect(peer.closeCode == 1002)
@@ -311,7 +311,7 @@ struct WebSocketFrameTests {
     let server = try UpgradeServer(on: loop, options: WebSocketOptions(deflate: true)) {
       $0.delegate = recorder
     }
-    let peer = try RawPeer.client(
+    let peer = try RawWebSocketPeer.client(
       of: server, on: loop, extra: "Sec-WebSocket-Extensions: permessage-deflate\r\n")
     for _ in 0..<50 {
       // Mostly possible frames, with a byte changed here and there.

@@ -93,7 +93,7 @@ struct WebSocketHandshakeTests {
     let loop = try EventLoop()
     var opened = 0
     let server = try UpgradeServer(on: loop) { _ in opened += 1 }
-    let peer = RawPeer()
+    let peer = RawWebSocketPeer()
     Connector.connect(
       host: "127.0.0.1", port: server.address.port, tls: nil, on: loop, timeoutNs: Nanoseconds.second
     ) { if case .success(let connection) = $0 { peer.adopt(connection) } }

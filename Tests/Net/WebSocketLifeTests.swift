@@ -224,7 +224,7 @@ struct WebSocketLifeTests {
       $0.delegate = recorder
       socket = $0
     }
-    let peer = try RawPeer.client(of: server, on: loop)
+    let peer = try RawWebSocketPeer.client(of: server, on: loop)
     socket?.close(reason: "enough")
     loop.turn(until: { recorder.closing != nil })
     guard case .timeout = recorder.closing?.error else {
@@ -257,7 +257,7 @@ struct WebSocketLifeTests {
     let loop = try EventLoop()
     let recorder = Recorder()
     let server = try UpgradeServer(on: loop) { $0.delegate = recorder }
-    let peer = try RawPeer.client(of: server, on: loop)
+    let peer = try RawWebSocketPeer.client(of: server, on: loop)
     peer.send(RawFrame.bytes(0x01, text: "half a mess", mask: [1, 2, 3, 4]))
     peer.connection?.close()
     loop.turn(until: { recorder.closing != nil })
@@ -274,7 +274,7 @@ struct WebSocketLifeTests {
     options.pingIntervalNs = 50 * Nanoseconds.millisecond
     options.pongTimeoutNs = 100 * Nanoseconds.millisecond
     let server = try UpgradeServer(on: loop, options: options) { $0.delegate = recorder }
-    let peer = try RawPeer.client(of: server, on: loop)
+    let peer = try RawWebSocketPeer.client(of: server, on: loop)
     loop.turn(until: { recorder.closing != nil })
     guard case .timeout = recorder.closing?.error else {
       Issue.record("\(recorder.closings)")

@@ -114,7 +114,7 @@ final class SocketPair {
 }
 
 /// Bytes on a plain connection, for saying what no library would.
-final class RawPeer: Peer {
+final class RawWebSocketPeer: Peer {
   var received: [UInt8] = []
 
   override func connectionReceived(_ connection: Connection) {
@@ -147,8 +147,8 @@ final class RawPeer: Peer {
   /// A raw client of a server of ours, its upgrade granted.
   static func client(
     of server: UpgradeServer, on loop: EventLoop, extra: String = ""
-  ) throws -> RawPeer {
-    let peer = RawPeer()
+  ) throws -> RawWebSocketPeer {
+    let peer = RawWebSocketPeer()
     Connector.connect(
       host: "127.0.0.1", port: server.address.port, tls: nil, on: loop, timeoutNs: Nanoseconds.second
     ) { if case .success(let connection) = $0 { peer.adopt(connection) } }
@@ -166,7 +166,7 @@ final class RawPeer: Peer {
 /// A raw server for clients of ours.
 final class RawServer {
   let listener: Listener
-  let peer = RawPeer()
+  let peer = RawWebSocketPeer()
 
   /// - Parameter answer: from the request's head to what is sent back.
   init(on loop: EventLoop, answer: @escaping (String) -> [UInt8]) throws {

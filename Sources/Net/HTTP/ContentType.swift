@@ -1,8 +1,12 @@
-/// The type of a body, as its Content-Type field says.
+/// The type of a body, as its Content-Type field says. It is part of the program, never of somebody's input.
 public struct ContentType: Sendable, Equatable, ExpressibleByStringLiteral {
-  public var value: String
+  public let value: String
 
-  public init(stringLiteral value: String) { self.value = value }
+  public init(stringLiteral value: String) {
+    precondition(
+      HTTPText.isSendable(HTTPHeaders.Field(name: "Content-Type", value: value)), "no line breaks in a type")
+    self.value = value
+  }
 
   public static let json: ContentType = "application/json"
   public static let jsonLines: ContentType = "application/x-ndjson"

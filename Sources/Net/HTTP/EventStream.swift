@@ -55,7 +55,8 @@ public final class EventStream {
   /// Sends an event; line breaks in `data` are kept.
   ///
   /// - Returns: false when it was not taken: the stream is closed, the client too slow (see
-  ///   ``EventStreamOptions/whenSlow``), or `id` or `event` hold a line break or a zero, which cannot be sent.
+  ///   ``EventStreamOptions/whenSlow``), or `id` or `event` hold a line break or a zero, which cannot be
+  ///   sent.
   @discardableResult
   public func send(id: String? = nil, event: String? = nil, data: String) -> Bool {
     var data = data

@@ -13,8 +13,8 @@ final class HTTPStreamReference {
 
 /// The body of an answer, written bit by bit.
 ///
-/// Its holder keeps it: dropped before ``finish()``, the connection is cut, so that the client doesn't take a part
-/// for the whole. After the end, from whichever side, all calls do nothing.
+/// Its holder keeps it: dropped before ``finish()``, the connection is cut, so that the client doesn't take a
+/// part for the whole. After the end, from whichever side, all calls do nothing.
 ///
 /// **Bound.** ``write(_:)`` refuses what would make more than ``HTTPServerOptions/outputBytesMax`` wait;
 /// ``onDrained`` then says when to go on. Nothing is dropped.

@@ -26,10 +26,10 @@ public struct HTTPClientOptions: Sendable {
 /// An HTTP/1.1 client on a loop, with a pool of connections for each server.
 ///
 /// One request at a time on a connection (pipelining makes one slow answer everybody's). A connection is used
-/// again where both sides allow it. Such a connection may be closed by the server at the moment it is used: an
-/// idempotent request (GET, HEAD, OPTIONS, PUT, DELETE) whose connection dies before a byte of the answer is
-/// sent once more on a new one; nothing else is ever sent twice. Redirects are not followed and answers are
-/// not decompressed: what arrives is what the caller gets.
+/// again where both sides allow it. Such a connection may be closed by the server at the moment it is used:
+/// an idempotent request (GET, HEAD, OPTIONS, PUT, DELETE) whose connection dies before a byte of the answer
+/// is sent once more on a new one; nothing else is ever sent twice. Redirects are not followed and answers
+/// are not decompressed: what arrives is what the caller gets.
 ///
 /// The client must be held; released or closed, it answers what is open with ``NetError/cancelled``.
 public final class HTTPClient {
@@ -59,7 +59,8 @@ public final class HTTPClient {
     core.request(method, url, headers, body, timeoutNs, answer)
   }
 
-  /// Ends all requests with ``NetError/cancelled`` and all connections. Later requests are refused the same way.
+  /// Ends all requests with ``NetError/cancelled`` and all connections. Later requests are refused the same
+  /// way.
   public func close() { core.close() }
 
   /// Open connections, used and unused.

@@ -21,19 +21,18 @@ extension HTTPParser {
     guard let space = memchr(base, 0x20, line.count) else { throw HTTPFailure(400, "no request line") }
     let methodEnd = UnsafeRawPointer(space) - base
     guard HTTPText.isToken(line[0..<methodEnd]) else { throw HTTPFailure(400, "no request line") }
-    let rest = line[(methodEnd + 1)...]
-    guard let lastSpace = rest.lastIndex(of: 0x20) else {
+    guard let targetEnd = line[(methodEnd + 1)...].lastIndex(of: 0x20) else {
       throw HTTPFailure(400, "the request has no version; HTTP/0.9 is not spoken here")
     }
-    let target = rest[..<lastSpace]
-    let version = rest[(lastSpace + 1)...]
+    let target = UnsafeRawBufferPointer(rebasing: line[(methodEnd + 1)..<targetEnd])
+    let version = UnsafeRawBufferPointer(rebasing: line[(targetEnd + 1)...])
     guard let first = target.first, first != 0x20, target.last != 0x20 else {
       throw HTTPFailure(400, "one space on each side of the request target")
     }
-    guard version.elementsEqual("HTTP/1.1".utf8) || version.elementsEqual("HTTP/1.0".utf8) else {
-      let isHTTP = version.count == 8 && version.starts(with: "HTTP/".utf8)
-      throw isHTTP ? HTTPFailure(505, "the version spoken here is HTTP/1.1") : HTTPFailure(400, "not HTTP")
-    }
+    let isHTTP = version.count == 8 && memcmp(version.baseAddress!, "HTTP/", 5) == 0
+    guard isHTTP else { throw HTTPFailure(400, "not HTTP") }
+    guard memcmp(version.baseAddress!, "HTTP/1.1", 8) == 0 || memcmp(version.baseAddress!, "HTTP/1.0", 8) == 0
+    else { throw HTTPFailure(505, "the version spoken here is HTTP/1.1") }
     guard target.count <= HTTPParser.targetBytesMax else { throw .targetTooLong }
   }
 

@@ -11,21 +11,22 @@ struct HTTPFailure: Error, Equatable {
 
 /// Splits a stream of bytes into HTTP/1.1 messages.
 ///
-/// **Problem.** Two parties that disagree where a message ends can be played against each other: one's body is
-/// the other's next request (request smuggling). Every byte that decides about the end must have one meaning.
+/// **Problem.** Two parties that disagree where a message ends can be played against each other: one's body
+/// is the other's next request (request smuggling). Every byte that decides about the end must have one
+/// meaning.
 ///
-/// **Why the obvious answer fails.** A lenient parser is what smuggling lives on, and even llhttp in its strict
-/// mode takes more than RFC 9112 allows: a line feed alone after the request line and at the end of a head,
-/// folded fields, fields without a name, two spaces in the request line, requests without a version or of
-/// another protocol, an empty Transfer-Encoding, codings that nobody decodes.
+/// **Why the obvious answer fails.** A lenient parser is what smuggling lives on, and even llhttp in its
+/// strict mode takes more than RFC 9112 allows: a line feed alone after the request line and at the end of a
+/// head, folded fields, fields without a name, two spaces in the request line, requests without a version or
+/// of another protocol, an empty Transfer-Encoding, codings that nobody decodes.
 ///
-/// **Algorithm.** The head is first cut into lines that end in CR LF; whole lines go to llhttp, which checks the
-/// characters and the framing fields; what it lets pass is refused by the rules in `HTTPParser+Rules.swift`. A
-/// body of known length stays in the input, where the reader finds it in one piece; a chunked one is gathered.
-/// The trailer section is cut into lines, too, and dropped.
+/// **Algorithm.** The head is first cut into lines that end in CR LF; whole lines go to llhttp, which checks
+/// the characters and the framing fields; what it lets pass is refused by the rules in
+/// `HTTPParser+Rules.swift`. A body of known length stays in the input, where the reader finds it in one
+/// piece; a chunked one is gathered. The trailer section is cut into lines, too, and dropped.
 ///
-/// Bounds: head and trailer section ``headBytesMax`` each, ``HTTPHead/fieldsMax`` fields, body ``bodyBytesMax``,
-/// extensions of chunks ``extensionBytesMax`` a message.
+/// Bounds: head and trailer section ``headBytesMax`` each, ``HTTPHead/fieldsMax`` fields, body
+/// ``bodyBytesMax``, extensions of chunks ``extensionBytesMax`` a message.
 final class HTTPParser {
   enum Kind { case request, response }
 

@@ -37,7 +37,7 @@ struct HTTPParserState {
     HTTPHead.Part(start: Int32(place - base!), count: Int32(length))
   }
 
-  private mutating func fail(_ problem: Problem) -> Int32 {
+  fileprivate mutating func fail(_ problem: Problem) -> Int32 {
     self.problem = problem
     return Int32(bitPattern: HPE_USER.rawValue)
   }
@@ -112,9 +112,12 @@ struct HTTPParserState {
     settings.pointee.on_chunk_extension_value = { parser, _, length in
       of(parser).pointee.chunkExtension(length)
     }
-    // The last chunk: the trailer section is cut into lines before llhttp sees it.
-    settings.pointee.on_chunk_header = {
-      $0!.pointee.content_length == 0 ? Int32(bitPattern: HPE_PAUSED.rawValue) : 0
+    settings.pointee.on_chunk_header = { parser in
+      let length = parser!.pointee.content_length
+      // The last chunk: the trailer section is cut into lines before llhttp sees it.
+      if length == 0 { return Int32(bitPattern: HPE_PAUSED.rawValue) }
+      let state = of(parser)
+      return length > UInt64(state.pointee.bodyRoom) ? state.pointee.fail(.bodyTooLarge) : 0
     }
     settings.pointee.on_message_complete = { _ in Int32(bitPattern: HPE_PAUSED.rawValue) }
     return settings

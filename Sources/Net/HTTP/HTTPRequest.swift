@@ -19,7 +19,8 @@ public struct HTTPRequest {
 
   /// The path, percent-decoded, without the query; `*` for the server as a whole.
   ///
-  /// An escaped slash becomes a slash: who maps paths to files checks what comes out (as ``StaticFiles`` does).
+  /// An escaped slash becomes a slash: who maps paths to files checks what comes out (as ``StaticFiles``
+  /// does).
   public var path: String {
     let target = head.bytes(head.target)
     if target.first == 0x2A { return "*" }

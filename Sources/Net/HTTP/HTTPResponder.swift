@@ -2,8 +2,8 @@ import Core
 
 /// Answers one request, at once or later, exactly once; a second answer is a bug and traps.
 ///
-/// Later answers go out in the order of the requests. When connection, server or loop are gone, answering does
-/// nothing. Dropped unanswered, it answers 500.
+/// Later answers go out in the order of the requests. When connection, server or loop are gone, answering
+/// does nothing. Dropped unanswered, it answers 500.
 public final class HTTPResponder {
   private var owner: HTTPServerConnection?
   private let sequence: Int
@@ -35,8 +35,8 @@ public final class HTTPResponder {
 
   /// Answers with a whole body; its length and the date are added, `Connection: close` is honoured.
   ///
-  /// - Returns: false when nobody waits any more, or when a field holds a line break or another character that
-  ///   may not be sent; the client gets 500 then.
+  /// - Returns: false when nobody waits any more, or when a field holds a line break or another character
+  ///   that may not be sent; the client gets 500 then.
   @discardableResult
   public func respond(
     _ status: Int, headers: HTTPHeaders = [:], type: ContentType? = nil, body: UnsafeRawBufferPointer

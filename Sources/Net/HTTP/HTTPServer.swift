@@ -4,17 +4,18 @@ import Glibc
 
 /// An HTTP/1.1 server on a loop.
 ///
-/// **Problem.** Predictions, metrics, the page and the simulated exchange are asked over HTTP: small requests in
-/// great number, a few long streams, and now and then somebody who sends nonsense or nothing at all.
+/// **Problem.** Predictions, metrics, the page and the simulated exchange are asked over HTTP: small requests
+/// in great number, a few long streams, and now and then somebody who sends nonsense or nothing at all.
 ///
-/// **Why the obvious answer fails.** A thread or task per request costs more than the request (FastAPI 115 µs,
-/// the budget is 6 µs). Answers that are written when they are ready mix up pipelined requests. Queues without a
-/// bound turn one slow reader into everybody's outage; timeouts per read keep a slow sender alive for ever.
+/// **Why the obvious answer fails.** A thread or task per request costs more than the request (FastAPI 115
+/// µs, the budget is 6 µs). Answers that are written when they are ready mix up pipelined requests. Queues
+/// without a bound turn one slow reader into everybody's outage; timeouts per read keep a slow sender alive
+/// for ever.
 ///
-/// **Algorithm.** Requests are read in place by ``HTTPParser`` and handed to the handler at once, also several
-/// of one connection; each holds a place in the connection's line of exchanges. The first in line writes straight
-/// into the connection's output, others into buffers of their own that follow when their turn comes. Deadlines
-/// run from the first byte of a head and the end of a head, not from the last byte received.
+/// **Algorithm.** Requests are read in place by ``HTTPParser`` and handed to the handler at once, also
+/// several of one connection; each holds a place in the connection's line of exchanges. The first in line
+/// writes straight into the connection's output, others into buffers of their own that follow when their turn
+/// comes. Deadlines run from the first byte of a head and the end of a head, not from the last byte received.
 ///
 /// **Bounds.** See ``HTTPServerOptions``: past ``HTTPServerOptions/pipelineMax`` open requests, or with
 /// ``HTTPServerOptions/outputBytesMax`` waiting, a connection isn't read, and TCP holds the client back.
@@ -111,6 +112,7 @@ final class HTTPServerCore {
     connections[ObjectIdentifier(served)] = served
     connection.delegate = served
     connection.outputBytesMax = options.outputBytesMax
+    connection.outputLowBytes = min(connection.outputLowBytes, options.outputBytesMax / 2)
     connection.deadlineNs = EventLoop.monotonicNow() + options.headTimeoutNs
   }
 
@@ -142,9 +144,8 @@ final class HTTPServerCore {
     for refusal in Array(refusals.values) { refusal.connection?.abort() }
   }
 
-  /// The current `Date` field.
-  func appendDate(to output: ByteQueue) {
-    let now = loop?.nowNs ?? EventLoop.monotonicNow()
+  /// The current `Date` field; `now` is monotonic.
+  func appendDate(_ now: Int64, to output: ByteQueue) {
     if now >= dateEndsNs {
       let wall = EventLoop.wallNow()
       date = Array("Date: \(HTTPDate.text(wall))\r\n".utf8)
@@ -164,7 +165,7 @@ final class HTTPRefusal: ConnectionDelegate {
   func connectionOpened(_ connection: Connection) {
     self.connection = connection
     connection.output.append("HTTP/1.1 503 Service Unavailable\r\n")
-    core?.appendDate(to: connection.output)
+    core?.appendDate(EventLoop.monotonicNow(), to: connection.output)
     connection.output.append(
       "Content-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 33\r\n\r\n")
     connection.output.append("{\"error\":\"too many connections\"}\n")

@@ -28,7 +28,7 @@ extension HTTPServerConnection {
     _ body: UnsafeRawBufferPointer
   ) -> Bool {
     guard let index = index(of: sequence), let connection else { return false }
-    guard isSendable(headers, type) else {
+    guard isSendable(headers) else {
       fail(sequence, 500, "the answer could not be sent")
       return false
     }
@@ -49,7 +49,7 @@ extension HTTPServerConnection {
     writing content: (ByteQueue) -> Void
   ) -> Bool {
     guard let index = index(of: sequence), let connection else { return false }
-    guard isSendable(headers, type), !HTTPServerConnection.hasNoContent(status) else {
+    guard isSendable(headers), !HTTPServerConnection.hasNoContent(status) else {
       fail(sequence, 500, "the answer could not be sent")
       return false
     }
@@ -79,10 +79,7 @@ extension HTTPServerConnection {
     _ = answer(sequence, status, headers, .json, writer.bytes)
   }
 
-  func isSendable(_ headers: HTTPHeaders, _ type: ContentType?) -> Bool {
-    headers.fields.allSatisfy { HTTPText.isSendable($0) }
-      && type.map { HTTPText.isSendable(.init(name: "t", value: $0.value)) } ?? true
-  }
+  func isSendable(_ headers: HTTPHeaders) -> Bool { headers.fields.allSatisfy { HTTPText.isSendable($0) } }
 
   /// Fields that say where the content ends are ours to write; given ones are dropped.
   ///
@@ -93,7 +90,7 @@ extension HTTPServerConnection {
     _ output: ByteQueue
   ) -> Int {
     HTTPStatus.writeLine(status, to: output)
-    core?.appendDate(to: output)
+    core?.appendDate(answerNs, to: output)
     var hasType = false
     for field in headers.fields {
       switch field.name.utf8.count {
@@ -149,7 +146,7 @@ extension HTTPServerConnection {
     _ stream: HTTPStreamReference
   ) -> Content? {
     guard let index = index(of: sequence), let connection else { return nil }
-    guard isSendable(headers, type) else {
+    guard isSendable(headers) else {
       fail(sequence, 500, "the answer could not be sent")
       return nil
     }

@@ -115,7 +115,8 @@ final class HTTPServerConnection: ConnectionDelegate {
 
   /// Asks for the body of a request that waits for being asked, once its turn to be answered has come.
   private func continueBody(_ connection: Connection) {
-    guard parser.phase == .body, parser.expectsContinue, !hasContinued, connection.input.isEmpty else { return }
+    let isAsked = parser.phase == .body && parser.expectsContinue && !hasContinued
+    guard isAsked, connection.input.isEmpty else { return }
     guard exchanges.isEmpty else {
       isStalled = true
       return
@@ -133,6 +134,9 @@ final class HTTPServerConnection: ConnectionDelegate {
   }
 
   // MARK: Time
+
+  /// The time an answer is dated by: that of the turn, where it comes in the handler's call.
+  var answerNs: Int64 { isReading ? activeNs : EventLoop.monotonicNow() }
 
   /// Sets the deadline after reading as far as possible.
   private func note(_ now: Int64) {
@@ -239,6 +243,8 @@ final class HTTPServerConnection: ConnectionDelegate {
   /// Closes when all output is written.
   func close() {
     guard let connection, !isClosing else { return }
+    // In the middle of a TLS handshake there is nothing to end orderly.
+    guard connection.isOpen else { return connection.abort() }
     isClosing = true
     connection.resumeReading()
     dropExchanges()
@@ -275,7 +281,8 @@ final class HTTPServerConnection: ConnectionDelegate {
     for stream in streams { stream.ended() }
   }
 
-  /// Hands the connection over with the bytes that follow the request; see ``HTTPResponder/takeConnection()``.
+  /// Hands the connection over with the bytes that follow the request; see
+  /// ``HTTPResponder/takeConnection()``.
   func take(_ sequence: Int) -> Connection? {
     guard let connection, let core, index(of: sequence) == 0, exchanges.count == 1 else { return nil }
     guard isReading || parser.phase != .body else { return nil }
@@ -284,6 +291,7 @@ final class HTTPServerConnection: ConnectionDelegate {
     connection.delegate = nil
     connection.deadlineNs = .max
     connection.outputBytesMax = 16 << 20
+    connection.outputLowBytes = 64 << 10
     connection.resumeReading()
     core.forget(self)
     return connection

@@ -3,9 +3,9 @@ import Glibc
 
 /// Serves the files of a folder to GET and HEAD, with entity tags.
 ///
-/// A path leads to a file in the folder or to nothing: `..`, empty and hidden parts (`.name`), backslashes and
-/// links that lead out of the folder answer 404, like what isn't there. Large files are sent as the client takes
-/// them. Browsers are asked to check back each time (`no-cache`), which costs them a 304.
+/// A path leads to a file in the folder or to nothing: `..`, empty and hidden parts (`.name`), backslashes
+/// and links that lead out of the folder answer 404, like what isn't there. Large files are sent as the
+/// client takes them. Browsers are asked to check back each time (`no-cache`), which costs them a 304.
 public struct StaticFiles: Sendable {
   /// Smaller files are sent in one piece.
   static let wholeBytesMax = 256 << 10

@@ -330,10 +330,10 @@ public final class Connection: EventSource {
   }
 
   private func updateInterest() {
-    guard state == .open, let loop else { return }
+    guard state == .open else { return }
     var interest: Interest = isReadingPaused ? [] : [.read]
     if !output.isEmpty || tlsWantsWrite { interest.insert(.write) }
-    loop.setInterest(self, interest)
+    if interest != self.interest { loop?.setInterest(self, interest) }
   }
 
   /// nil where the call only has to be repeated later.
