@@ -16,7 +16,8 @@ public enum RequestSigning {
       // An empty buffer may have no address, which the library takes for "no data yet".
       var none: UInt8 = 0
       return EVP_Q_mac(
-        nil, "HMAC", nil, "SHA256", nil, key, key.count, bytes.baseAddress ?? withUnsafePointer(to: &none) { $0 },
+        nil, "HMAC", nil, "SHA256", nil, key, key.count,
+        bytes.baseAddress ?? withUnsafePointer(to: &none) { $0 },
         bytes.count, &digest, digest.count, &length)
     }
     precondition(made != nil && length == digest.count, "OpenSSL offers no HMAC-SHA256")

@@ -18,10 +18,13 @@ extension Exchange {
   }
 
   /// - Throws: the exchange's error code for whatever is wrong with the order.
-  func checkedOrder(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError) -> OrderRequest {
+  func checkedOrder(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError)
+    -> OrderRequest
+  {
     guard tape == nil else {
       throw VenueError(
-        -2010, "Orders are refused: this exchange serves a recorded tape. Start it with a seeded market to trade.")
+        -2010,
+        "Orders are refused: this exchange serves a recorded tape. Start it with a seeded market to trade.")
     }
     let symbol = try symbolIndex(parameters)
     let isBuy: Bool
@@ -148,7 +151,8 @@ extension Exchange {
   {
     if isReduceOnly { return }
     let doubled = tick == 0 ? Int64(symbols[symbol].market.doubledMid) : 2 * Int64(tick)
-    guard amount(symbol, Int128(doubled) * Int128(lots)) >= 2 * Exchange.notionalMin * VenueAccount.unit else {
+    guard amount(symbol, Int128(doubled) * Int128(lots)) >= 2 * Exchange.notionalMin * VenueAccount.unit
+    else {
       throw VenueError(
         -4164,
         "Order's notional must be no smaller than \(Exchange.notionalMin) (unless you choose reduce only).")
@@ -164,8 +168,9 @@ extension Exchange {
 
   /// A reduce-only order must have a position to reduce; others must be covered by margin.
   ///
-  /// Margin: for each symbol the larger of what the position can grow to by all its open buys and by all its open
-  /// sells, valued at the mark, divided by the leverage. The sum must not exceed wallet and unrealised profit.
+  /// Margin: for each symbol the larger of what the position can grow to by all its open buys and by all its
+  /// open sells, valued at the mark, divided by the leverage. The sum must not exceed wallet and unrealised
+  /// profit.
   private func checkPosition(_ account: VenueAccount, _ request: OrderRequest) throws(VenueError) {
     let position = account.positions[request.symbol]
     if request.isReduceOnly {

@@ -46,23 +46,29 @@ struct ExchangeFaultTests {
       #"{"fault":"delay","stream":"a@b","ms":5,"duration_ms":9}"#,
       #"{"fault":"silence","stream":"a@b","duration_ms":9}"#,
       #"{"fault":"cut","sessions":"all","manner":"close","code":1006,"reason":"x"}"#,
-      #"{"fault":"cut","sessions":2,"manner":"abort"}"#, #"{"fault":"cut","sessions":"public","manner":"stall"}"#,
+      #"{"fault":"cut","sessions":2,"manner":"abort"}"#,
+      #"{"fault":"cut","sessions":"public","manner":"stall"}"#,
       #"{"fault":"refuse_connections","duration_ms":9}"#, #"{"fault":"clock_skew","ms":-9}"#,
       #"{"fault":"slow_snapshot","delay_ms":9,"count":1}"#, #"{"fault":"stale_snapshot","count":1}"#,
       #"{"fault":"wrong_snapshot","count":1}"#, #"{"fault":"rate_limit","duration_ms":9,"retry_after_s":2}"#,
-      #"{"fault":"ban","duration_ms":9}"#, #"{"fault":"rest_error","count":1}"#, #"{"fault":"rest_drop","count":1}"#,
+      #"{"fault":"ban","duration_ms":9}"#, #"{"fault":"rest_error","count":1}"#,
+      #"{"fault":"rest_drop","count":1}"#,
     ] {
       #expect(try Fault(json: JSONValue(parsing: text)).json.text() == text)
     }
   }
 
   @Test(arguments: [
-    ("{}", "fault is a JSON object"), ("[]", "fault is a JSON object"), (#"{"fault":"dropp"}"#, "choose one of drop"),
+    ("{}", "fault is a JSON object"), ("[]", "fault is a JSON object"),
+    (#"{"fault":"dropp"}"#, "choose one of drop"),
     (#"{"fault":"drop"}"#, "needs \"stream\""), (#"{"fault":"drop","stream":"a","count":0}"#, "count is 0"),
-    (#"{"fault":"drop","stream":"a","cuont":1}"#, "no \"cuont\""), (#"{"fault":"silence","stream":"a"}"#, "duration_ms"),
-    (#"{"fault":"cut","sessions":"some"}"#, "names no sessions"), (#"{"fault":"cut","manner":"gently"}"#, "close, abort or stall"),
+    (#"{"fault":"drop","stream":"a","cuont":1}"#, "no \"cuont\""),
+    (#"{"fault":"silence","stream":"a"}"#, "duration_ms"),
+    (#"{"fault":"cut","sessions":"some"}"#, "names no sessions"),
+    (#"{"fault":"cut","manner":"gently"}"#, "close, abort or stall"),
     (#"{"fault":"cut","code":99}"#, "code is 99"), (#"{"fault":"cut","sessions":-1}"#, "sessions is -1"),
-    (#"{"fault":"clock_skew","ms":1e3}"#, "whole number"), (#"{"fault":"ban","duration_ms":99999999999999}"#, "duration_ms"),
+    (#"{"fault":"clock_skew","ms":1e3}"#, "whole number"),
+    (#"{"fault":"ban","duration_ms":99999999999999}"#, "duration_ms"),
     (#"{"fault":"drop","stream":"nousdt@depth@100ms"}"#, "does not exist"),
   ])
   func badFaultsSayWhatWouldDo(_ text: String, _ part: String) throws {
@@ -132,7 +138,8 @@ struct ExchangeFaultTests {
 
   @Test(arguments: [
     (#""all""#, #""manner":"abort""#, [1, 2, 3] as [Int32], CloseManner.abort),
-    (#""public""#, #""manner":"stall""#, [1], .stall), (#""market""#, #""code":1012,"reason":"r""#, [2], .code(1012, "r")),
+    (#""public""#, #""manner":"stall""#, [1], .stall),
+    (#""market""#, #""code":1012,"reason":"r""#, [2], .code(1012, "r")),
     ("2", #""manner":"close""#, [3], .code(1001, "")), ("7", #""manner":"close""#, [], .abort),
   ])
   func cuts(_ sessions: String, _ manner: String, _ hit: [Int32], _ expected: CloseManner) throws {
@@ -197,7 +204,8 @@ struct ExchangeFaultTests {
     try inject(harness, #"{"fault":"rest_error","count":2}"#)
     #expect((0..<3).map { _ in harness.request("GET", "/fapi/v1/time").status } == [503, 503, 200])
     try inject(harness, #"{"fault":"rest_drop","count":1}"#)
-    let dropped = harness.signedResponse("POST", "/fapi/v1/order", "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.01")
+    let dropped = harness.signedResponse(
+      "POST", "/fapi/v1/order", "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.01")
     #expect(dropped.isDropped)
     #expect(harness.signed("GET", "/fapi/v1/allOrders", "symbol=BTCUSDT").elements!.isEmpty)
     try inject(harness, #"{"fault":"rate_limit","duration_ms":3000,"retry_after_s":3}"#)
@@ -258,7 +266,8 @@ struct ExchangeFaultTests {
     harness.open(1, "/public/ws/btcusdt@depth@100ms")
     var random = SeededRandom(seed: seed)
     let faults = [
-      #"{"fault":"drop","stream":"\#(depth)","count":2}"#, #"{"fault":"duplicate","stream":"\#(depth)","count":2}"#,
+      #"{"fault":"drop","stream":"\#(depth)","count":2}"#,
+      #"{"fault":"duplicate","stream":"\#(depth)","count":2}"#,
       #"{"fault":"reorder","stream":"\#(depth)"}"#, #"{"fault":"stale_snapshot","count":1}"#,
       #"{"fault":"delay","stream":"\#(depth)","ms":300,"duration_ms":500}"#,
       #"{"fault":"silence","stream":"\#(depth)","duration_ms":400}"#,

@@ -39,7 +39,11 @@ final class ExchangeHarness {
         for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
         guard keepsMessages else { return }
         let text = String(decoding: bytes, as: UTF8.self)
-        if let onMessage { onMessage(session.rawValue, text) } else { messages[session.rawValue, default: []].append(text) }
+        if let onMessage {
+          onMessage(session.rawValue, text)
+        } else {
+          messages[session.rawValue, default: []].append(text)
+        }
       },
       ping: { pings[$0.rawValue, default: 0] += 1 },
       close: { closes[$0.rawValue] = $1 })
@@ -79,7 +83,9 @@ final class ExchangeHarness {
     return (messages[id] ?? []).map { (try? JSONValue(parsing: $0)) ?? .string($0) }
   }
 
-  func request(_ method: String, _ target: String, body: String = "", authorization: String? = nil) -> VenueResponse {
+  func request(_ method: String, _ target: String, body: String = "", authorization: String? = nil)
+    -> VenueResponse
+  {
     defer { drain() }
     return exchange.respond(
       to: VenueRequest(

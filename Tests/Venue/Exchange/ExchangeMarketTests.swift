@@ -145,11 +145,13 @@ struct ExchangeMarketTests {
       for turn in 0..<20 {
         harness.run(ms: 170)
         let (bid, ask) = harness.touch("ETHUSDT")
+        let price = turn % 3 == 1 ? bid : ask
         _ = harness.signed(
           "POST", "/fapi/v1/order",
           turn % 3 == 0
             ? "symbol=ETHUSDT&side=SELL&type=MARKET&quantity=0.05"
-            : "symbol=ETHUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.05&price=\(turn % 3 == 1 ? bid : ask)")
+            : "symbol=ETHUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.05&price=\(price)"
+        )
       }
       return (harness.hash, harness.exchange.truth.text())
     }

@@ -16,9 +16,12 @@ struct ExchangeMatchingPropertyTests {
   func booksBalance(_ seed: UInt64) throws {
     let symbol = seed % 2 == 0 ? "SOLUSDT" : "BTCUSDT"
     let users = [
-      VenueUser(apiKey: "a", secret: "x", balance: 2_000_000), VenueUser(apiKey: "b", secret: "y", balance: 2_000_000),
+      VenueUser(apiKey: "a", secret: "x", balance: 2_000_000),
+      VenueUser(apiKey: "b", secret: "y", balance: 2_000_000),
     ]
-    let harness = try ExchangeHarness.market(seed: seed, symbols: [symbol]) { $0.users = users; $0.weightPerMinuteMax = 1 << 30 }
+    let harness = try ExchangeHarness.market(seed: seed, symbols: [symbol]) {
+      $0.users = users; $0.weightPerMinuteMax = 1 << 30
+    }
     let exchange = harness.exchange
     let instrument = Instrument(symbol: symbol)
     var reader = WireReader(
@@ -43,7 +46,8 @@ struct ExchangeMatchingPropertyTests {
       let quotes = exchange.symbols[0].market.touch
       let isBuy = random.bernoulli(0.5)
       let lots = max(1, Int64(instrument.orderLotsMean * (0.1 + 3 * random.uniform())))
-      var text = "symbol=\(symbol)&side=\(isBuy ? "BUY" : "SELL")&quantity=\(instrument.quantityScale.text(lots))"
+      var text =
+        "symbol=\(symbol)&side=\(isBuy ? "BUY" : "SELL")&quantity=\(instrument.quantityScale.text(lots))"
       switch random.below(10) {
       case 0...1: text += "&type=MARKET"
       case 2 where !placed.isEmpty:
@@ -95,7 +99,8 @@ struct ExchangeMatchingPropertyTests {
       for order in account.orders {
         let own = trades.filter { $0.orderID == order.id }
         #expect(own.reduce(0) { $0 + $1.lots } == order.filledLots, "seed \(seed)")
-        #expect(order.filledLots <= order.lots && (order.status == .filled) == (order.filledLots == order.lots))
+        #expect(
+          order.filledLots <= order.lots && (order.status == .filled) == (order.filledLots == order.lots))
         let limit = order.request.tick
         #expect(own.allSatisfy { limit == 0 || (order.request.isBuy ? $0.tick <= limit : $0.tick >= limit) })
       }
@@ -128,24 +133,30 @@ struct ExchangeMatchingPropertyTests {
       let isInside = abs(tick - exchange.symbols[0].market.centre) <= LiveSymbol.reach
       let queue = exchange.symbols[0].market.clients.queue(side, tick)
       let entry = queue.first { $0.orderID == order.id }
-      if isInside != (entry != nil) { Issue.record("order \(order.id) is misplaced, seed \(seed) turn \(turn)") }
+      if isInside != (entry != nil) {
+        Issue.record("order \(order.id) is misplaced, seed \(seed) turn \(turn)")
+      }
       if let entry, entry.lots != order.leftLots {
-        Issue.record("order \(order.id) has \(entry.lots) lots queued of \(order.leftLots), seed \(seed) turn \(turn)")
+        Issue.record(
+          "order \(order.id) has \(entry.lots) lots queued of \(order.leftLots), seed \(seed) turn \(turn)")
       }
       if queue.map(\.orderID) != queue.map(\.orderID).sorted() {
         Issue.record("time priority is broken, seed \(seed) turn \(turn)")
       }
       let known = queue.reduce(0) { $0 + $1.lots + $1.ahead }
-      let resting = side == .bid ? exchange.symbols[0].market.bids[tick] : exchange.symbols[0].market.asks[tick]
-      if isInside, known > resting { Issue.record("\(known) lots queue of \(resting), seed \(seed) turn \(turn)") }
+      let resting =
+        side == .bid ? exchange.symbols[0].market.bids[tick] : exchange.symbols[0].market.asks[tick]
+      if isInside, known > resting {
+        Issue.record("\(known) lots queue of \(resting), seed \(seed) turn \(turn)")
+      }
       if isInside, side == .bid ? tick > best.bidTick : tick < best.askTick {
         Issue.record("order \(order.id) is better than the best, seed \(seed) turn \(turn)")
       }
     }
   }
 
-  /// Of two orders at one price the earlier is filled whole before the later gets anything, and neither before
-  /// what stood ahead of it has traded.
+  /// Of two orders at one price the earlier is filled whole before the later gets anything, and neither
+  /// before what stood ahead of it has traded.
   @Test(arguments: [1, 2, 3] as [UInt64])
   func timePriority(_ seed: UInt64) throws {
     let users = [VenueUser.demo, VenueUser(apiKey: "taker", secret: "t", balance: 1_000_000)]
@@ -193,7 +204,9 @@ struct ExchangeMatchingPropertyTests {
       let price = DecimalScale(2).text(Int64(best.bidTick + ticks) * 10)
       _ = harness.signed(
         "POST", "/fapi/v1/order",
-        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTX&quantity=0.004&price=\(price)&newClientOrderId=\(id)")
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTX&quantity=0.004&price=\(price)"
+          + "&newClientOrderId=\(id)"
+      )
     }
     _ = harness.take(9)
     (harness.apiKey, harness.secret) = (users[1].apiKey, users[1].secret)

@@ -35,8 +35,9 @@ struct ExchangeOrderTests {
     let id = placed["orderId"]!.integer!
     var seen = events(harness)
     #expect(seen.map { $0["o"]?["x"]?.text } == ["NEW"])
-    #expect(seen[0]["o"]!.members!.map(\.key).joined(separator: " ")
-      == "s c S o f q p ap sp x X i l z L n N T t b a m R wt ot ps cp rp pP si ss V pm gtd")
+    #expect(
+      seen[0]["o"]!.members!.map(\.key).joined(separator: " ")
+        == "s c S o f q p ap sp x X i l z L n N T t b a m R wt ot ps cp rp pP si ss V pm gtd")
     #expect(order(harness, "BUY", "0.010", price: bid, "newClientOrderId=mine-1")["code"]?.integer == -4116)
     let open = harness.signed("GET", "/fapi/v1/openOrders", "symbol=BTCUSDT").elements!
     #expect(open.map { $0["orderId"]?.integer } == [id])
@@ -52,20 +53,25 @@ struct ExchangeOrderTests {
     let filled = fills.reduce(0) { $0 + DecimalScale(3).parse($1["o"]!["l"]!.text!)! }
     #expect(filled == 10)
     let kinds = seen.dropFirst().map { $0["e"]!.text! }
-    #expect(kinds == Array(repeating: ["TRADE_LITE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"], count: fills.count).flatMap { $0 })
+    #expect(
+      kinds
+        == Array(repeating: ["TRADE_LITE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"], count: fills.count)
+        .flatMap { $0 })
     // The combined private stream carries the same, another root nothing.
     #expect(harness.take(8).map { $0["data"]! } == seen && harness.take(7).isEmpty)
 
     let queried = harness.signed("GET", "/fapi/v1/order", "symbol=BTCUSDT&origClientOrderId=mine-1")
     #expect(queried["status"]?.text == "FILLED" && queried["orderId"]?.integer == id)
     #expect(queried["time"]?.integer != nil && queried["cumQty"] == nil)
-    #expect(harness.signed("DELETE", "/fapi/v1/order", "symbol=BTCUSDT&orderId=\(id)")["code"]?.integer == -2011)
+    #expect(
+      harness.signed("DELETE", "/fapi/v1/order", "symbol=BTCUSDT&orderId=\(id)")["code"]?.integer == -2011)
     #expect(harness.signed("GET", "/fapi/v1/openOrders").elements! == [])
     let position = harness.signed("GET", "/fapi/v3/positionRisk").elements!
     #expect(position.count == 1 && position[0]["positionAmt"]?.text == "0.010")
     #expect(position[0]["entryPrice"]?.double == Double(bid))
     // A filled order's client id may be used again.
-    #expect(order(harness, "BUY", "0.010", price: harness.touch().bid, "newClientOrderId=mine-1")["orderId"] != nil)
+    #expect(
+      order(harness, "BUY", "0.010", price: harness.touch().bid, "newClientOrderId=mine-1")["orderId"] != nil)
   }
 
   @Test func takersMoveTheMarket() throws {
@@ -182,7 +188,8 @@ struct ExchangeOrderTests {
     }
     let before = resting()
     #expect(before >= 3)
-    let cancelled = harness.signed("DELETE", "/fapi/v1/order", "symbol=BTCUSDT&orderId=\(near["orderId"]!.integer!)")
+    let cancelled = harness.signed(
+      "DELETE", "/fapi/v1/order", "symbol=BTCUSDT&orderId=\(near["orderId"]!.integer!)")
     #expect(cancelled["status"]?.text == "CANCELED")
     #expect(resting() == before - 3)
     _ = order(harness, "BUY", "0.003", price: level)
@@ -233,7 +240,8 @@ struct ExchangeOrderTests {
     let harness = try ExchangeHarness.market(seed: 7)
     harness.run(ms: 100)
     #expect(order(harness, "BUY", "2.2")["code"]?.integer == -2019)
-    #expect(harness.signed("POST", "/fapi/v1/leverage", "symbol=BTCUSDT&leverage=126")["code"]?.integer == -4028)
+    #expect(
+      harness.signed("POST", "/fapi/v1/leverage", "symbol=BTCUSDT&leverage=126")["code"]?.integer == -4028)
     let set = harness.signed("POST", "/fapi/v1/leverage", "symbol=BTCUSDT&leverage=50")
     #expect(set["leverage"]?.integer == 50)
     #expect(order(harness, "BUY", "2.2", price: harness.touch().bid)["status"]?.text == "NEW")

@@ -73,8 +73,10 @@ struct ExchangeProtocolTests {
   @Test(arguments: [
     ("nonsense", 3), ("{\"method\":", 3), ("[1]", 2), ("{}", 2), (#"{"method":"SUBSCRIBE","id":1}"#, 2),
     (#"{"method":"SUBSCRIBE","params":[1],"id":1}"#, 2), (#"{"method":"SUBSCRIBE","params":"a","id":1}"#, 2),
-    (#"{"method":"subscribe","params":["a@b"],"id":1}"#, 2), (#"{"method":"SUBSCRIBE","params":["a"],"id":-1}"#, 2),
-    (#"{"method":"SUBSCRIBE","params":["a"],"id":1.5}"#, 2), (#"{"method":"SUBSCRIBE","params":["a"],"id":{}}"#, 2),
+    (#"{"method":"subscribe","params":["a@b"],"id":1}"#, 2),
+    (#"{"method":"SUBSCRIBE","params":["a"],"id":-1}"#, 2),
+    (#"{"method":"SUBSCRIBE","params":["a"],"id":1.5}"#, 2),
+    (#"{"method":"SUBSCRIBE","params":["a"],"id":{}}"#, 2),
     (#"{"method":"SET_PROPERTY","params":["combined",1],"id":1}"#, 1),
     (#"{"method":"GET_PROPERTY","params":["colour"],"id":1}"#, 0), (#"{"method":"GET_PROPERTY","id":1}"#, 2),
     ("{\"method\":\"\\ud800\"}", 2), ("\u{0}", 3), ("", 3),
@@ -91,9 +93,12 @@ struct ExchangeProtocolTests {
 
   /// What a root does not carry is acknowledged and never comes.
   @Test(arguments: [
-    ("/public/ws", "btcusdt@aggTrade"), ("/public/ws", "btcusdt@kline_1m"), ("/public/ws", "btcusdt@markPrice@1s"),
-    ("/market/ws", "btcusdt@depth@100ms"), ("/market/ws", "btcusdt@bookTicker"), ("/private/ws", "btcusdt@aggTrade"),
-    ("/market/ws", "btcusdt@rpiDepth"), ("/public/ws", "btcusdt@rpiDepth"), ("/public/ws", "nousdt@depth@100ms"),
+    ("/public/ws", "btcusdt@aggTrade"), ("/public/ws", "btcusdt@kline_1m"),
+    ("/public/ws", "btcusdt@markPrice@1s"),
+    ("/market/ws", "btcusdt@depth@100ms"), ("/market/ws", "btcusdt@bookTicker"),
+    ("/private/ws", "btcusdt@aggTrade"),
+    ("/market/ws", "btcusdt@rpiDepth"), ("/public/ws", "btcusdt@rpiDepth"),
+    ("/public/ws", "nousdt@depth@100ms"),
     ("/public/ws", "BTCUSDT@depth@100ms"), ("/public/ws", "depth"), ("/public/ws", "@"), ("/public/ws", ""),
   ])
   func wrongRootIsSilent(_ root: String, _ stream: String) throws {
@@ -123,6 +128,27 @@ struct ExchangeProtocolTests {
     #expect(frames.allSatisfy { $0["stream"]?.text == stream && $0["data"]?["e"]?.text == event })
   }
 
+  @Test func singleTradesAddUpToAggregates() throws {
+    let harness = try ExchangeHarness.market(seed: 4)
+    harness.open(1, "/market/ws/btcusdt@trade")
+    harness.open(2, "/market/ws/btcusdt@aggTrade")
+    harness.run(ms: 10_000)
+    let trades = harness.take(1)
+    let scale = DecimalScale(3)
+    var next = 0
+    for aggregate in harness.take(2) {
+      var lots: Int64 = 0
+      for id in aggregate["f"]!.integer!...aggregate["l"]!.integer! {
+        #expect(trades[next]["t"]?.integer == id && trades[next]["p"] == aggregate["p"])
+        #expect(trades[next]["m"] == aggregate["m"] && trades[next]["X"]?.text == "MARKET")
+        lots += scale.parse(trades[next]["q"]!.text!)!
+        next += 1
+      }
+      #expect(scale.text(lots) == aggregate["q"]?.text)
+    }
+    #expect(next == trades.count && next > 100)
+  }
+
   @Test func streamsOverAllSymbols() throws {
     let harness = try ExchangeHarness.market(
       seed: 3, symbols: ["BTCUSDT", "ETHUSDT"], framesPerSecond: 4000)
@@ -135,7 +161,8 @@ struct ExchangeProtocolTests {
     #expect(all == harness.take(3))
     let forced = harness.take(2)
     #expect(!forced.isEmpty)
-    #expect(forced.allSatisfy { $0["stream"]?.text == "!forceOrder@arr" && $0["data"]?["e"]?.text == "forceOrder" })
+    #expect(
+      forced.allSatisfy { $0["stream"]?.text == "!forceOrder@arr" && $0["data"]?["e"]?.text == "forceOrder" })
   }
 
   @Test func manyMessagesEndTheSession() throws {
@@ -223,7 +250,9 @@ struct ExchangeProtocolTests {
     ]
     for _ in 0..<3000 {
       var bytes = Array(seeds[random.below(2)].utf8)
-      for _ in 0...random.below(4) { bytes[random.below(bytes.count)] = UInt8(truncatingIfNeeded: random.next()) }
+      for _ in 0...random.below(4) {
+        bytes[random.below(bytes.count)] = UInt8(truncatingIfNeeded: random.next())
+      }
       bytes.withUnsafeBytes {
         harness.exchange.receive($0, from: SessionID(rawValue: 1), now: UnixNanos(harness.now))
       }

@@ -10,7 +10,8 @@ struct ExchangeRESTTests {
   @Test func documentedSignature() {
     let secret = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9"
     let query =
-      "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=9000&timeInForce=GTC&recvWindow=5000&timestamp=1591702613943"
+      "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=9000&timeInForce=GTC&recvWindow=5000"
+      + "&timestamp=1591702613943"
     #expect(
       RequestSigning.signature(of: query, secret: secret)
         == "3c661234138461fcc7a7d8746c6558c9842d4e10870d2ecbedf7777cad694af9")
@@ -71,7 +72,8 @@ struct ExchangeRESTTests {
     #expect(used("/fapi/v1/aggTrades?symbol=BTCUSDT") == 58)
     #expect(used("/fapi/v1/ticker/24hr") == 98)
     #expect(used("/venue/status") == nil)
-    let order = harness.signedResponse("POST", "/fapi/v1/order", "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.01")
+    let order = harness.signedResponse(
+      "POST", "/fapi/v1/order", "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.01")
     #expect(order.header("X-MBX-ORDER-COUNT-1M") == "1")
     #expect(order.header("X-MBX-USED-WEIGHT-1M") == "98")
 

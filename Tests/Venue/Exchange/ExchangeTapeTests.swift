@@ -18,7 +18,8 @@ final class GeneratedTape: Sendable {
   init(_ options: MarketOptions, rawFrames: Int = 0) throws {
     let number = GeneratedTape.counter.add(1, ordering: .relaxed).newValue
     folder = "/tmp/weir-venue-tests-\(getpid())-\(number)"
-    var writer = try TapeWriter(folder: folder, options: TapeWriter.Options(fsync: .none, diskFreeMinBytes: 1 << 20))
+    var writer = try TapeWriter(
+      folder: folder, options: TapeWriter.Options(fsync: .none, diskFreeMinBytes: 1 << 20))
     var generator = MarketGenerator(options)
     var frames: [String: [String]] = [:]
     var raw = 0
@@ -26,11 +27,14 @@ final class GeneratedTape: Sendable {
       let name = options.symbols[frame.symbolIndex].lowercased()
       switch frame.kind {
       case .frame:
-        _ = try writer.append(frame: frame.payload, receiveTime: frame.receiveTime, connection: frame.connection)
-        frames["\(name)@\(frame.stream.suffix)", default: []].append(String(decoding: frame.payload, as: UTF8.self))
+        _ = try writer.append(
+          frame: frame.payload, receiveTime: frame.receiveTime, connection: frame.connection)
+        frames["\(name)@\(frame.stream.suffix)", default: []].append(
+          String(decoding: frame.payload, as: UTF8.self))
       case .snapshot:
         _ = try writer.append(
-          .snapshot, stream: name + "@snapshot", data: frame.payload, receiveTime: frame.receiveTime, connection: 0)
+          .snapshot, stream: name + "@snapshot", data: frame.payload, receiveTime: frame.receiveTime,
+          connection: 0)
       }
       if raw < rawFrames {
         raw += 1
@@ -78,9 +82,11 @@ struct ExchangeTapeTests {
       #expect(combined.filter { $0.hasPrefix("{\"stream\":\"\(stream)\"") } == tape.frames[stream]!)
     }
     // The raw form is the combined frame's data, in the same order.
-    #expect(harness.messages[2]! == combined.map { text in
-      String(text.dropFirst(text.range(ofData: "\"data\":")).dropLast())
-    })
+    #expect(
+      harness.messages[2]!
+        == combined.map { text in
+          String(text.dropFirst(text.range(ofData: "\"data\":")).dropLast())
+        })
     let truth = harness.exchange.truth
     #expect(truth["raw_frames_skipped"]?.integer == 5 && truth["lines_unreadable"]?.integer == 0)
     for symbol in ["BTCUSDT", "SOLUSDT"] {
@@ -149,7 +155,9 @@ struct ExchangeTapeTests {
     reader.takeSnapshot(first)
     for _ in 0..<30 {
       harness.run(ms: 1000)
-      if !reader.isSynchronised { reader.takeSnapshot(harness.get("/fapi/v1/depth?symbol=BTCUSDT&limit=1000")) }
+      if !reader.isSynchronised {
+        reader.takeSnapshot(harness.get("/fapi/v1/depth?symbol=BTCUSDT&limit=1000"))
+      }
     }
     let truth = harness.truth()
     #expect(reader.isSynchronised)
