@@ -11,14 +11,11 @@ public enum RequestSigning {
     var digest = [UInt8](repeating: 0, count: 32)
     var length = 0
     let key = Array(secret.utf8)
-    var text = totalParameters
-    let made = text.withUTF8 { bytes in
-      // An empty buffer may have no address, which the library takes for "no data yet".
-      var none: UInt8 = 0
-      return EVP_Q_mac(
-        nil, "HMAC", nil, "SHA256", nil, key, key.count, bytes.baseAddress ?? withUnsafePointer(to: &none) { $0 },
-        bytes.count, &digest, digest.count, &length)
-    }
+    let text = Array(totalParameters.utf8)
+    // An empty text may have no address, which the library takes for "no data yet".
+    let data = text.isEmpty ? [0] : text
+    let made = EVP_Q_mac(
+      nil, "HMAC", nil, "SHA256", nil, key, key.count, data, text.count, &digest, digest.count, &length)
     precondition(made != nil && length == digest.count, "OpenSSL offers no HMAC-SHA256")
     var writer = ByteWriter(capacity: 64)
     for byte in digest { writer.append(hex: UInt64(byte), digits: 2) }

@@ -27,7 +27,8 @@ extension Exchange {
     let profit = unrealised(account)
     let initial = margins(account)
     let totals: KeyValuePairs<String, JSONValue> = [
-      "totalInitialMargin": money(initial), "totalMaintMargin": zero, "totalWalletBalance": money(account.wallet),
+      "totalInitialMargin": money(initial), "totalMaintMargin": zero,
+      "totalWalletBalance": money(account.wallet),
       "totalUnrealizedProfit": money(profit), "totalMarginBalance": money(account.wallet + profit),
       "totalPositionInitialMargin": money(initial), "totalOpenOrderInitialMargin": zero,
       "totalCrossWalletBalance": money(account.wallet), "totalCrossUnPnl": money(profit),
@@ -44,7 +45,8 @@ extension Exchange {
     let positions = account.positions.indices.map { index in
       let position = account.positions[index]
       return JSONValue.object([
-        "symbol": .string(symbolNames[index]), "initialMargin": money(Int64(clamping: margin(index, position))),
+        "symbol": .string(symbolNames[index]),
+        "initialMargin": money(Int64(clamping: margin(index, position))),
         "maintMargin": zero, "unrealizedProfit": money(unrealised(index, position)),
         "positionInitialMargin": money(Int64(clamping: margin(index, position))),
         "openOrderInitialMargin": zero, "leverage": .string(String(position.leverage)),
@@ -62,7 +64,9 @@ extension Exchange {
     ]
     let members = (Array(head) + Array(totals)).map { JSONValue.Member($0.key, $0.value) }
     return .object(
-      members + [JSONValue.Member("assets", .array([asset])), JSONValue.Member("positions", .array(positions))])
+      members + [
+        JSONValue.Member("assets", .array([asset])), JSONValue.Member("positions", .array(positions)),
+      ])
   }
 
   private func notional(_ symbol: Int, _ position: VenuePosition) -> Int64 {
@@ -89,7 +93,8 @@ extension Exchange {
           "leverage": .string(String(position.leverage)), "maxNotionalValue": .string("1000000"),
           "marginType": .string("cross"), "isolatedMargin": money(0), "isAutoAddMargin": .string("false"),
           "positionSide": .string("BOTH"), "notional": money(notional(index, position)),
-          "isolatedWallet": .string("0"), "marginAsset": .string("USDT"), "initialMargin": money(
+          "isolatedWallet": .string("0"), "marginAsset": .string("USDT"),
+          "initialMargin": money(
             Int64(clamping: margin(index, position))), "maintMargin": money(0), "adl": .integer(0),
           "updateTime": .integer(position.updateMs), "isolated": .bool(false), "adlQuantile": .integer(0),
         ])
@@ -105,6 +110,19 @@ extension Exchange {
       "symbol": .string(symbolNames[symbol]), "leverage": .integer(leverage),
       "maxNotionalValue": .string("1000000"),
     ])
+  }
+
+  /// One bracket for every symbol.
+  func leverageBrackets(_ parameters: RequestParameters) throws(VenueError) -> JSONValue {
+    let wanted = parameters["symbol"] == nil ? nil : try symbolIndex(parameters)
+    let bracket: JSONValue = .object([
+      "bracket": .integer(1), "initialLeverage": .integer(125), "notionalCap": .integer(1_000_000),
+      "notionalFloor": .integer(0), "maintMarginRatio": .number("0.004"), "cum": .number("0.0"),
+    ])
+    return .array(
+      symbolNames.indices.filter { wanted == nil || wanted == $0 }.map {
+        .object(["symbol": .string(symbolNames[$0]), "brackets": .array([bracket])])
+      })
   }
 
   func setMarginType(_ parameters: RequestParameters) throws(VenueError) -> JSONValue {

@@ -125,7 +125,8 @@ extension Exchange {
       held.withUnsafeBytes { outbox.bytes.append(bytes: $0) }
       send(stream, place, held.count, delay: delay)
     }
-    if !activeFaults.contains(where: { injected[$0].stream == stream }), table.streams[stream].lastDue <= now {
+    if !activeFaults.contains(where: { injected[$0].stream == stream }), table.streams[stream].lastDue <= now
+    {
       table.streams[stream].isFaulted = false
     }
   }

@@ -8,7 +8,8 @@ extension Exchange {
       listed = tape.listedSymbols.map { name in
         let (_, price, quantity) = tape.history(name)
         return listing(
-          Listing(name: name, price: price, quantity: quantity, tickUnits: 1, maxPrice: 1 << 50, maxLots: 1 << 50))
+          Listing(
+            name: name, price: price, quantity: quantity, tickUnits: 1, maxPrice: 1 << 50, maxLots: 1 << 50))
       }
     } else {
       listed = symbolNames.indices.map { index in
@@ -53,7 +54,8 @@ extension Exchange {
   }
 
   private func listing(_ one: Listing) -> JSONValue {
-    let quote = ["USDT", "USDC", "BUSD"].first { one.name.hasSuffix($0) && one.name.count > $0.count } ?? "USDT"
+    let quote =
+      ["USDT", "USDC", "BUSD"].first { one.name.hasSuffix($0) && one.name.count > $0.count } ?? "USDT"
     let base = one.name.hasSuffix(quote) ? String(one.name.dropLast(quote.count)) : one.name
     func filter(_ kind: String, _ members: KeyValuePairs<String, JSONValue>) -> JSONValue {
       .object(
@@ -67,7 +69,8 @@ extension Exchange {
       filter(
         "PRICE_FILTER",
         [
-          "minPrice": .string(one.price.text(one.tickUnits)), "maxPrice": .string(one.price.text(one.maxPrice)),
+          "minPrice": .string(one.price.text(one.tickUnits)),
+          "maxPrice": .string(one.price.text(one.maxPrice)),
           "tickSize": .string(one.price.text(one.tickUnits)),
         ]),
       filter("LOT_SIZE", lots), filter("MARKET_LOT_SIZE", lots),

@@ -27,7 +27,9 @@ extension Exchange {
     return stream >= 0 && !table.streams[stream].subscribers.isEmpty ? stream : -1
   }
 
-  private func hasListeners(_ stream: Int) -> Bool { stream >= 0 && !table.streams[stream].subscribers.isEmpty }
+  private func hasListeners(_ stream: Int) -> Bool {
+    stream >= 0 && !table.streams[stream].subscribers.isEmpty
+  }
 
   private func publishTrades(_ step: MarketStep, _ index: Int) {
     let time = symbols[index].market.now
@@ -36,6 +38,7 @@ extension Exchange {
     for position in symbols[index].market.trades.fills.indices {
       let fill = symbols[index].market.trades.fills[position]
       symbols[index].note(fill, aggressor, timeMs: timeMs)
+      publishSingleTrades(fill, aggressor, time, index)
       let stream = listening(index, .aggregateTrade)
       if stream < 0 { continue }
       let begin = outbox.bytes.count
@@ -52,6 +55,21 @@ extension Exchange {
     let end = outbox.bytes.count
     if stream >= 0 { deliver(stream, begin) }
     if all { deliverCopy(allForceOrders, begin, end, index, .forceOrder) }
+  }
+
+  /// The trades an aggregate is made of, its lots spread evenly, what is left over on the first.
+  private func publishSingleTrades(_ fill: Fill, _ aggressor: Aggressor, _ time: Int64, _ index: Int) {
+    let stream = subscribed(index, .trade)
+    if stream < 0 { return }
+    let count = fill.lastTradeID - fill.firstTradeID + 1
+    for id in fill.firstTradeID...fill.lastTradeID {
+      symbols[index].published[VenueStreamKind.trade.rawValue] += 1
+      let lots = fill.lots / count + (id == fill.firstTradeID ? fill.lots % count : 0)
+      let begin = outbox.bytes.count
+      symbols[index].encoder.trade(
+        id: id, tick: fill.tick, lots: lots, aggressor: aggressor, time: time, &outbox.bytes)
+      deliver(stream, begin)
+    }
   }
 
   private func publishTouch(_ index: Int) {
@@ -75,8 +93,8 @@ extension Exchange {
     }
   }
 
-  /// Puts the window into the slower depth streams, and sends those that are due: one in 250 ms on average, at
-  /// the third or second window, and one in 500 ms.
+  /// Puts the window into the slower depth streams, and sends those that are due: one in 250 ms on average,
+  /// at the third or second window, and one in 500 ms.
   private func publishSlowDepth(_ index: Int) {
     for place in symbols[index].slow.indices {
       let kind = symbols[index].slow[place].kind

@@ -19,7 +19,8 @@ extension Exchange {
 
   // MARK: Depth
 
-  /// The book as it is at this moment, changes of the running window included, with the id of its last change.
+  /// The book as it is at this moment, changes of the running window included, with the id of its last
+  /// change.
   func depth(_ parameters: RequestParameters) throws(VenueError) -> VenueResponse {
     let name = try symbolName(parameters)
     let limit = try parameters.integer("limit") ?? 500
@@ -51,9 +52,11 @@ extension Exchange {
   /// How far an injected stale snapshot's id lies back: more ids than a session will have buffered.
   private static let staleIDs: Int64 = 10_000_000
 
-  /// The snapshot with an id of long ago and each quantity with one digit more, so that who loads it is wrong.
+  /// The snapshot with an id of long ago and each quantity with one digit more, so that who loads it is
+  /// wrong.
   private static func outdated(_ body: [UInt8]) -> [UInt8] {
-    guard let json = try? JSONValue(parsing: String(decoding: body, as: UTF8.self)), let members = json.members
+    guard let json = try? JSONValue(parsing: String(decoding: body, as: UTF8.self)),
+      let members = json.members
     else { return body }
     let changed = members.map { member in
       switch member.key {
@@ -79,7 +82,8 @@ extension Exchange {
 
   // MARK: Trades
 
-  private func history(_ name: String) -> (trades: TradeHistory, price: DecimalScale, quantity: DecimalScale) {
+  private func history(_ name: String) -> (trades: TradeHistory, price: DecimalScale, quantity: DecimalScale)
+  {
     if let tape { return tape.history(name) }
     let index = symbolIndices[name] ?? 0
     let instrument = symbols[index].market.instrument
@@ -99,7 +103,9 @@ extension Exchange {
       if from < 0 { throw VenueError(-1130, "Data sent for parameter 'fromId' is not valid.") }
       first = max(from, trades.firstID)
     } else if let startMs {
-      if let endMs, endMs < startMs { throw VenueError(-1130, "Data sent for parameter 'endTime' is not valid.") }
+      if let endMs, endMs < startMs {
+        throw VenueError(-1130, "Data sent for parameter 'endTime' is not valid.")
+      }
       first = trades.firstID(atOrAfter: startMs)
     } else if let endMs {
       first = max(trades.firstID, trades.firstID(atOrAfter: endMs == .max ? endMs : endMs + 1) - limit)
@@ -108,7 +114,9 @@ extension Exchange {
     }
     first = min(first, trades.endID)
     var last = min(trades.endID, first + limit)
-    if let endMs, from == nil { last = min(last, trades.firstID(atOrAfter: endMs == .max ? endMs : endMs + 1)) }
+    if let endMs, from == nil {
+      last = min(last, trades.firstID(atOrAfter: endMs == .max ? endMs : endMs + 1))
+    }
     guard first < last else { return .array([]) }
     return .array(
       (first..<last).map { id in
@@ -152,7 +160,9 @@ extension Exchange {
     let end = try parameters.integer("endTime") ?? .max
     guard let index = symbolIndices[name] else { throw unavailable("Klines") }
     var minutes = symbols[index].minutes
-    if symbols[index].market.trades.minute.tradeCount > 0 { minutes.append(symbols[index].market.trades.minute) }
+    if symbols[index].market.trades.minute.tradeCount > 0 {
+      minutes.append(symbols[index].market.trades.minute)
+    }
     let found = minutes.filter { $0.index * 60_000 >= start && $0.index * 60_000 <= end }
     let kept = start == .min ? found.suffix(limit) : found.prefix(limit)
     let instrument = symbols[index].market.instrument
@@ -202,7 +212,8 @@ extension Exchange {
     guard let index = symbolIndices[name] else { return nil }
     let touch = symbols[index].market.touch
     return .object([
-      "symbol": .string(name), "bidPrice": price(index, touch.bidTick), "bidQty": quantity(index, touch.bidLots),
+      "symbol": .string(name), "bidPrice": price(index, touch.bidTick),
+      "bidQty": quantity(index, touch.bidLots),
       "askPrice": price(index, touch.askTick), "askQty": quantity(index, touch.askLots),
       "time": .integer(timeMs), "lastUpdateId": .integer(symbols[index].market.updateID),
     ])

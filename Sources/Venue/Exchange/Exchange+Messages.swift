@@ -2,7 +2,9 @@ import Core
 
 /// What clients write on a websocket connection.
 extension Exchange {
-  private static let methods = ["SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY"]
+  private static let methods = [
+    "SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY",
+  ]
 
   /// A text message from a client. Its size is the caller's to bound.
   ///

@@ -18,10 +18,13 @@ extension Exchange {
   }
 
   /// - Throws: the exchange's error code for whatever is wrong with the order.
-  func checkedOrder(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError) -> OrderRequest {
+  func checkedOrder(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError)
+    -> OrderRequest
+  {
     guard tape == nil else {
       throw VenueError(
-        -2010, "Orders are refused: this exchange serves a recorded tape. Start it with a seeded market to trade.")
+        -2010,
+        "Orders are refused: this exchange serves a recorded tape. Start it with a seeded market to trade.")
     }
     let symbol = try symbolIndex(parameters)
     let isBuy: Bool
@@ -104,10 +107,13 @@ extension Exchange {
   private func decimal(_ text: String, _ scale: DecimalScale, _ name: String) throws(VenueError) -> Int64 {
     if let value = scale.parse(text) { return value }
     // A plain decimal with too many places is a matter of precision, anything else is no number.
-    if DecimalScale(DecimalScale.decimalsMax).parse(text) != nil {
+    let digits = text.utf8.drop { $0 == 0x2D }
+    if digits.contains(where: { $0 != 0x2E }), digits.count(where: { $0 == 0x2E }) <= 1,
+      digits.allSatisfy({ $0 == 0x2E || ($0 >= 0x30 && $0 <= 0x39) })
+    {
       throw VenueError(-1111, "Precision is over the maximum defined for this asset.")
     }
-    throw VenueError(-1102, "Mandatory parameter '\(name)' was not sent, was empty/null, or malformed.")
+    throw .missing(name)
   }
 
   private func quantity(_ parameters: RequestParameters, _ symbol: Int) throws(VenueError) -> Int64 {
@@ -145,7 +151,8 @@ extension Exchange {
   {
     if isReduceOnly { return }
     let doubled = tick == 0 ? Int64(symbols[symbol].market.doubledMid) : 2 * Int64(tick)
-    guard amount(symbol, Int128(doubled) * Int128(lots)) >= 2 * Exchange.notionalMin * VenueAccount.unit else {
+    guard amount(symbol, Int128(doubled) * Int128(lots)) >= 2 * Exchange.notionalMin * VenueAccount.unit
+    else {
       throw VenueError(
         -4164,
         "Order's notional must be no smaller than \(Exchange.notionalMin) (unless you choose reduce only).")
@@ -161,8 +168,9 @@ extension Exchange {
 
   /// A reduce-only order must have a position to reduce; others must be covered by margin.
   ///
-  /// Margin: for each symbol the larger of what the position can grow to by all its open buys and by all its open
-  /// sells, valued at the mark, divided by the leverage. The sum must not exceed wallet and unrealised profit.
+  /// Margin: for each symbol the larger of what the position can grow to by all its open buys and by all its
+  /// open sells, valued at the mark, divided by the leverage. The sum must not exceed wallet and unrealised
+  /// profit.
   private func checkPosition(_ account: VenueAccount, _ request: OrderRequest) throws(VenueError) {
     let position = account.positions[request.symbol]
     if request.isReduceOnly {

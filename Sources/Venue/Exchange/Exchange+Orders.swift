@@ -94,7 +94,8 @@ extension Exchange {
     let position = account.positions[symbol].lots
     let excess = account.openByClientID.values.filter {
       $0.symbol == symbol && $0.request.isReduceOnly && $0.isResting
-        && ($0.request.isBuy ? position >= 0 || $0.leftLots > -position : position <= 0 || $0.leftLots > position)
+        && ($0.request.isBuy
+          ? position >= 0 || $0.leftLots > -position : position <= 0 || $0.leftLots > position)
     }
     for order in excess.sorted(by: { $0.id < $1.id }) { withdraw(order, .expired) }
   }
@@ -154,7 +155,9 @@ extension Exchange {
 
   // MARK: Cancelling and asking
 
-  private func find(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError) -> VenueOrder? {
+  private func find(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError)
+    -> VenueOrder?
+  {
     let symbol = try symbolIndex(parameters)
     let order: VenueOrder?
     if let id = try parameters.integer("orderId") {
@@ -184,7 +187,9 @@ extension Exchange {
     return orderJSON(order, withTime: false)
   }
 
-  func cancelAllOrders(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError) -> JSONValue {
+  func cancelAllOrders(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError)
+    -> JSONValue
+  {
     let symbol = try symbolIndex(parameters)
     let open = account.openByClientID.values.filter { $0.symbol == symbol }.sorted { $0.id < $1.id }
     for order in open { withdraw(order, .canceled) }
@@ -193,7 +198,9 @@ extension Exchange {
     ])
   }
 
-  func listOpenOrders(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError) -> JSONValue {
+  func listOpenOrders(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError)
+    -> JSONValue
+  {
     let symbol = parameters["symbol"] == nil ? nil : try symbolIndex(parameters)
     let open = account.openByClientID.values.filter { symbol == nil || $0.symbol == symbol }
     return .array(open.sorted { $0.id < $1.id }.map { orderJSON($0, withTime: true) })

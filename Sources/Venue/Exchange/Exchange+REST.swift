@@ -2,7 +2,8 @@ import Core
 
 /// The REST interface: faults, limits, routing.
 extension Exchange {
-  /// Answers a request as the exchange at `now`; control paths under `/venue/` are outside all limits and faults.
+  /// Answers a request as the exchange at `now`; control paths under `/venue/` are outside all limits and
+  /// faults.
   public func respond(to request: VenueRequest, now: UnixNanos) -> VenueResponse {
     run(to: now.rawValue)
     let parameters = RequestParameters(target: request.target, body: request.body)
@@ -59,6 +60,7 @@ extension Exchange {
         + " Please use the websocket for live updates to avoid polling the API.", status: 429
     ).response
     response.headers.append(("Retry-After", String(retryAfterS)))
+    response.headers.append(("X-MBX-USED-WEIGHT-1M", String(limiter.weight)))
     return response
   }
 
@@ -79,7 +81,10 @@ extension Exchange {
     let hasSymbol = parameters["symbol"] != nil
     let limit = parameters["limit"].flatMap { Int($0) }
     switch (method, parameters.path) {
-    case ("GET", "/fapi/v1/ping"), ("GET", "/fapi/v1/time"), ("GET", "/fapi/v1/exchangeInfo"): return 1
+    case ("GET", "/fapi/v1/ping"), ("GET", "/fapi/v1/time"), ("GET", "/fapi/v1/exchangeInfo"),
+      // python-binance asks the spot paths before it does anything else.
+      ("GET", "/api/v3/ping"), ("GET", "/api/v3/time"):
+      return 1
     case ("GET", "/fapi/v1/depth"):
       switch limit ?? 500 {
       case ...50: return 2
@@ -112,9 +117,11 @@ extension Exchange {
       return 5
     case ("POST", "/fapi/v1/listenKey"), ("PUT", "/fapi/v1/listenKey"), ("DELETE", "/fapi/v1/listenKey"):
       return 1
-    case ("POST", "/fapi/v1/leverage"), ("POST", "/fapi/v1/marginType"), ("POST", "/fapi/v1/positionSide/dual"):
+    case ("POST", "/fapi/v1/leverage"), ("POST", "/fapi/v1/marginType"),
+      ("POST", "/fapi/v1/positionSide/dual"):
       return 1
     case ("GET", "/fapi/v1/positionSide/dual"): return 30
+    case ("GET", "/fapi/v1/leverageBracket"): return 1
     default: return nil
     }
   }
@@ -123,8 +130,9 @@ extension Exchange {
     -> VenueResponse
   {
     switch (request.method, parameters.path) {
-    case ("GET", "/fapi/v1/ping"): return VenueResponse(.object([]))
-    case ("GET", "/fapi/v1/time"): return VenueResponse(.object(["serverTime": .integer(timeMs)]))
+    case ("GET", "/fapi/v1/ping"), ("GET", "/api/v3/ping"): return VenueResponse(.object([]))
+    case ("GET", "/fapi/v1/time"), ("GET", "/api/v3/time"):
+      return VenueResponse(.object(["serverTime": .integer(timeMs)]))
     case ("GET", "/fapi/v1/exchangeInfo"): return VenueResponse(exchangeInformation())
     case ("GET", "/fapi/v1/depth"): return try depth(parameters)
     case ("GET", "/fapi/v1/aggTrades"): return VenueResponse(try aggregateTrades(parameters))
@@ -164,6 +172,7 @@ extension Exchange {
     case ("GET", "/fapi/v3/positionRisk"): return try positionRisk(account, parameters, all: false)
     case ("POST", "/fapi/v1/leverage"): return try setLeverage(account, parameters)
     case ("POST", "/fapi/v1/marginType"): return try setMarginType(parameters)
+    case ("GET", "/fapi/v1/leverageBracket"): return try leverageBrackets(parameters)
     case ("GET", "/fapi/v1/positionSide/dual"): return .object(["dualSidePosition": .bool(false)])
     case ("POST", "/fapi/v1/positionSide/dual"):
       guard try parameters.boolean("dualSidePosition") != nil else { throw .missing("dualSidePosition") }
@@ -171,7 +180,8 @@ extension Exchange {
         throw VenueError(-4068, "Position side cannot be changed: this exchange has one-way positions only.")
       }
       throw VenueError(-4059, "No need to change position side.")
-    default: throw VenueError(-5000, "Path \(parameters.path), Method \(request.method) is invalid", status: 404)
+    default:
+      throw VenueError(-5000, "Path \(parameters.path), Method \(request.method) is invalid", status: 404)
     }
   }
 }

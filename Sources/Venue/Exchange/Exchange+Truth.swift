@@ -4,14 +4,15 @@ import Core
 extension Exchange {
   /// The truth so far.
   ///
-  /// - `symbols`, by name: `bids` and `asks` (decimal strings, best first) and `last_u` as the last published depth
-  ///   frame left them, dropped frames included; `cvd` (exact) and `trades` (`count`, `first_a`, `last_a`) of all
-  ///   published trades; `depth_frames`; `frames`, by stream: those the market `published` and those `sent` to
-  ///   sessions, each session and each copy counted.
+  /// - `symbols`, by name: `bids` and `asks` (decimal strings, best first) and `last_u` as the last published
+  ///   depth frame left them, dropped frames included; `cvd` (exact) and `trades` (`count`, `first_a`,
+  ///   `last_a`) of all published trades; `depth_frames`; `frames`, by stream: those the market `published`
+  ///   and those `sent` to sessions, each session and each copy counted.
   /// - `streams`: the same counts for streams over all symbols and streams of accounts.
   /// - `faults`: every fault injected, and how often it struck.
   ///
-  /// A tape's truth has as symbols those seen so far; its books are complete only if the tape's snapshots were.
+  /// A tape's truth has as symbols those seen so far; its books are complete only if the tape's snapshots
+  /// were.
   public var truth: JSONValue {
     var members: [JSONValue.Member] = []
     switch options.source {
@@ -88,7 +89,8 @@ extension Exchange {
 
   // MARK: Control
 
-  /// `GET /venue/truth`, `/venue/status`, `/venue/faults`; `POST /venue/faults` with the administrator's token.
+  /// `GET /venue/truth`, `/venue/status`, `/venue/faults`; `POST /venue/faults` with the administrator's
+  /// token.
   func control(_ request: VenueRequest, _ parameters: RequestParameters) -> VenueResponse {
     switch (request.method, parameters.path) {
     case ("GET", "/venue/truth"): return VenueResponse(truth)
@@ -127,7 +129,9 @@ extension Exchange {
         if let name = fault.stream, listenKeys[name] == nil, resolve(name) == nil {
           throw .unknownStream(name)
         }
-        let time = one["at_ms"]?.integer.map { start + min(max(0, $0), 1 << 40) * Nanoseconds.millisecond }
+        let time = one["at_ms"]?.integer.map {
+          start + min(max(0, $0), Exchange.delayMsMax) * Nanoseconds.millisecond
+        }
         asked.append((fault, max(now, time ?? now)))
       } catch {
         return VenueError(-1130, "\(error)").response

@@ -83,7 +83,8 @@ extension Exchange {
       "a": .object([
         "B": .array([
           .object([
-            "a": .string("USDT"), "wb": money(account.wallet), "cw": money(account.wallet), "bc": .string("0"),
+            "a": .string("USDT"), "wb": money(account.wallet), "cw": money(account.wallet),
+            "bc": .string("0"),
           ])
         ]),
         "P": .array([
@@ -163,7 +164,8 @@ extension Exchange {
 
   func tradeJSON(_ trade: AccountTrade) -> JSONValue {
     .object([
-      "symbol": .string(symbolNames[trade.symbol]), "id": .integer(trade.id), "orderId": .integer(trade.orderID),
+      "symbol": .string(symbolNames[trade.symbol]), "id": .integer(trade.id),
+      "orderId": .integer(trade.orderID),
       "side": .string(trade.isBuy ? "BUY" : "SELL"), "price": price(trade.symbol, trade.tick),
       "qty": quantity(trade.symbol, trade.lots), "realizedPnl": money(trade.profit),
       "quoteQty": money(amount(trade.symbol, Int128(trade.tick) * Int128(trade.lots))),

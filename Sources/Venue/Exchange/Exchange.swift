@@ -2,18 +2,20 @@ import Core
 
 /// The simulated exchange as one state machine: websocket roots, REST, matching, accounts, injected faults.
 ///
-/// **Problem.** A capture and trading system must be shown to survive what an exchange does to it: a hole in a
-/// stream, a snapshot that is too old, a ban, a connection that is open and dead, a clock that is off. The real
-/// exchange does these things rarely, never on request, and nobody can ask it afterwards what the book was.
+/// **Problem.** A capture and trading system must be shown to survive what an exchange does to it: a hole in
+/// a stream, a snapshot that is too old, a ban, a connection that is open and dead, a clock that is off. The
+/// real exchange does these things rarely, never on request, and nobody can ask it afterwards what the book
+/// was.
 ///
 /// **Why the obvious answer fails.** A mock that plays canned answers proves that a client agrees with the
 /// mock. Its book does not react to orders, its ids form no chain, its snapshot is of no moment, so every
-/// error of timing passes. And a server with threads and a clock of its own never fails twice in the same way.
+/// error of timing passes. And a server with threads and a clock of its own never fails twice in the same
+/// way.
 ///
 /// **What is done.** One market of integer ticks per symbol (``SymbolMarket``) is the only state behind
-/// everything: frames, REST answers, fills and the truth are projections of it. The machine does no I/O, has no
-/// clock and no thread: whoever holds the sockets hands in bytes and the time, and drains what is to be sent.
-/// Same options, same seed and same calls give the same bytes, under a real clock or a simulated one.
+/// everything: frames, REST answers, fills and the truth are projections of it. The machine does no I/O, has
+/// no clock and no thread: whoever holds the sockets hands in bytes and the time, and drains what is to be
+/// sent. Same options, same seed and same calls give the same bytes, under a real clock or a simulated one.
 /// Alternatively the frames come from a recorded tape, verbatim.
 ///
 /// ```
@@ -26,9 +28,9 @@ import Core
 /// ```
 /// A time earlier than one already seen counts as that one.
 ///
-/// Bounds: sessions, streams a session, streams in all, orders, trades, minutes, delayed frames, injected faults
-/// and pending bytes each have one, named where they are kept. Rules of the queue, of the tape's clock and of
-/// what is not modelled: docs/decisions/0008.
+/// Bounds: sessions, streams a session, streams in all, orders, trades, minutes, delayed frames, injected
+/// faults and pending bytes each have one, named where they are kept. Rules of the queue, of the tape's clock
+/// and of what is not modelled: docs/decisions/0008.
 public final class Exchange {
   public let options: ExchangeOptions
   let start: Int64
@@ -70,6 +72,8 @@ public final class Exchange {
   // Faults.
   static let faultsMax = 10_000
   static let delayedFramesMax = 100_000
+  /// Faults are set for the next 34 years at most.
+  static let delayMsMax: Int64 = 1 << 40
   var injected: [InjectedFault] = []
   var timedFaults = TimeHeap()
   /// Numbers of the injected faults that may still strike, in order of injection.
@@ -123,7 +127,8 @@ public final class Exchange {
     }
     for timed in options.faults {
       do throws(FaultError) {
-        try schedule(timed.fault, at: start + max(0, timed.atMs) * Nanoseconds.millisecond)
+        try schedule(
+          timed.fault, at: start + min(max(0, timed.atMs), Exchange.delayMsMax) * Nanoseconds.millisecond)
       } catch {
         throw .fault(error)
       }
@@ -146,11 +151,11 @@ public final class Exchange {
   /// The exchange's clock in milliseconds: the wall's, as a fault has set it, or the tape's.
   var timeMs: Int64 { (tape.map { $0.time(at: now) } ?? now) / Nanoseconds.millisecond + skewMs }
 
-  /// Does everything due up to a moment: market events, publications, pings, ends of sessions and keys, delayed
-  /// frames, timed faults.
+  /// Does everything due up to a moment: market events, publications, pings, ends of sessions and keys,
+  /// delayed frames, timed faults.
   ///
-  /// It pauses when ``ExchangeOptions/pendingBytesMax`` bytes wait to be drained; ``nextTime`` is then not after
-  /// `now`.
+  /// It pauses when ``ExchangeOptions/pendingBytesMax`` bytes wait to be drained; ``nextTime`` is then not
+  /// after `now`.
   public func advance(to now: UnixNanos) { run(to: now.rawValue, pausing: true) }
 
   func run(to target: Int64, pausing: Bool = false) {

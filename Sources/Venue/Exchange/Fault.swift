@@ -118,7 +118,8 @@ public enum FaultError: Error, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .notAnObject: "a fault is a JSON object such as {\"fault\":\"drop\",\"stream\":\"btcusdt@depth@100ms\",\"count\":3}"
+    case .notAnObject:
+      "a fault is a JSON object such as {\"fault\":\"drop\",\"stream\":\"btcusdt@depth@100ms\",\"count\":3}"
     case .unknownKind(let kind):
       "there is no fault \"\(kind)\"; choose one of \(Fault.kinds.joined(separator: ", "))"
     case .missing(let key, let kind): "the fault \(kind) needs \"\(key)\""

@@ -59,7 +59,8 @@ struct Outbox: ~Copyable {
       let session = SessionID(rawValue: entry.session)
       switch entry.kind {
       case .message:
-        message(session, UnsafeRawBufferPointer(rebasing: bytes.bytes[entry.begin..<entry.begin + entry.count]))
+        message(
+          session, UnsafeRawBufferPointer(rebasing: bytes.bytes[entry.begin..<entry.begin + entry.count]))
       case .ping: ping(session)
       case .close: close(session, manners[entry.begin])
       case .void: break

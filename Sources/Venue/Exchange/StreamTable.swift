@@ -89,7 +89,7 @@ struct StreamTable {
 /// The kinds of streams a seeded market has.
 enum VenueStreamKind: Int, CaseIterable {
   case depth, depth250, depth500, bookTicker, aggregateTrade, markPrice1s, markPrice3s, kline, forceOrder
-  case miniTicker, ticker
+  case miniTicker, ticker, trade
 
   init?(suffix: Substring) {
     guard let kind = VenueStreamKind.allCases.first(where: { $0.suffix == suffix }) else { return nil }
@@ -109,6 +109,7 @@ enum VenueStreamKind: Int, CaseIterable {
     case .forceOrder: "forceOrder"
     case .miniTicker: "miniTicker"
     case .ticker: "ticker"
+    case .trade: "trade"
     }
   }
 
@@ -116,7 +117,7 @@ enum VenueStreamKind: Int, CaseIterable {
   var isAlwaysPublished: Bool {
     switch self {
     case .depth, .bookTicker, .aggregateTrade, .markPrice1s, .kline, .forceOrder: true
-    case .depth250, .depth500, .markPrice3s, .miniTicker, .ticker: false
+    case .depth250, .depth500, .markPrice3s, .miniTicker, .ticker, .trade: false
     }
   }
 

@@ -4,11 +4,12 @@ import Tape
 
 /// A recorded tape as the source of frames: verbatim, by stream name, in the recording's own rhythm.
 ///
-/// The tape's clock starts one second after the last change of subscriptions that follows the first one, so that
-/// a client with several connections gets the whole, and ten seconds after the first at the latest. From then on
-/// a record is due at `start + (recv_ns − first recv_ns) / speed`. Combined frames are routed by the record's
-/// stream name; frames without one are skipped and counted. Snapshot records are not sent: they are what `depth`
-/// answers, the first of a symbol verbatim until the tape has come to it, then the book kept from the frames.
+/// The tape's clock starts one second after the last change of subscriptions that follows the first one, so
+/// that a client with several connections gets the whole, and ten seconds after the first at the latest. From
+/// then on a record is due at `start + (recv_ns − first recv_ns) / speed`. Combined frames are routed by the
+/// record's stream name; frames without one are skipped and counted. Snapshot records are not sent: they are
+/// what `depth` answers, the first of a symbol verbatim until the tape has come to it, then the book kept
+/// from the frames.
 final class TapeSource {
   let folder: String
   let speed: Double
@@ -82,7 +83,8 @@ final class TapeSource {
   func time(at now: Int64) -> Int64 {
     guard let startNs else { return firstReceiveNs }
     if isOver { return lastReceiveNs }
-    return firstReceiveNs + Int64(Double(now - startNs) * speed)
+    // Far beyond any tape's end nobody reads the clock; the bound keeps it inside 64 bits.
+    return firstReceiveNs + Int64(min(Double(now - startNs) * speed, 1e18))
   }
 
   /// Starts the clock when it is due; false when it runs already.

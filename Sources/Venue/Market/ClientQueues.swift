@@ -17,8 +17,8 @@ struct ClientFill {
 /// - A new order joins at the end: everything on the level is ahead of it.
 /// - A taker eats from the front.
 /// - Anonymous additions join at the end.
-/// - Anonymous cancels leave from the end, youngest first, and never take a client's lots. So a client moves up
-///   in its queue by trades only, which is the cautious assumption.
+/// - Anonymous cancels leave from the end, youngest first, and never take a client's lots. So a client moves
+///   up in its queue by trades only, which is the cautious assumption.
 /// - An order outside the market's window of ticks is parked, unseen in the book; when the window reaches its
 ///   tick it joins behind what rests there.
 struct ClientQueues {
@@ -52,7 +52,8 @@ struct ClientQueues {
   /// Clients' lots on a level.
   func lots(_ side: Side, _ tick: Int) -> Int64 { queue(side, tick).reduce(0) { $0 + $1.lots } }
 
-  /// A level is about to hold `lots`: cancels what must go, youngest first, and says what the level then holds.
+  /// A level is about to hold `lots`: cancels what must go, youngest first, and says what the level then
+  /// holds.
   mutating func keep(_ side: Side, _ tick: Int, _ lots: Int64) -> Int64 {
     var queue = queue(side, tick)
     if queue.isEmpty { return lots }

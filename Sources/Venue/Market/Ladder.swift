@@ -21,7 +21,8 @@ struct Ladder: ~Copyable {
     var quantity: Int64
   }
 
-  /// - Parameter slotCount: a power of two; more than the ticks that may be alive or have been within a window.
+  /// - Parameter slotCount: a power of two; more than the ticks that may be alive or have been within a
+  ///   window.
   init(slotCount: Int = Ladder.slotCount) {
     precondition(slotCount > 0 && slotCount & (slotCount - 1) == 0)
     self.slotCount = slotCount

@@ -40,7 +40,9 @@ extension SymbolMarket {
   func available(buys: Bool, limit: Int, wanted: Int64) -> Int64 {
     var found: Int64 = 0
     var tick = buys ? bestAsk : bestBid
-    while found < wanted, buys ? tick <= min(limit, centre + profile.reach) : tick >= max(limit, centre - profile.reach) {
+    while found < wanted,
+      buys ? tick <= min(limit, centre + profile.reach) : tick >= max(limit, centre - profile.reach)
+    {
       found += buys ? asks[tick] : bids[tick]
       tick += buys ? 1 : -1
     }
@@ -134,7 +136,9 @@ extension SymbolMarket {
   func forEachPublished(_ side: Side, _ body: (_ tick: Int, _ lots: Int64) -> Void) {
     var changed: [Int: Int64] = [:]
     if !windowIsPublished {
-      for origin in side == .bid ? bids.changedFrom : asks.changedFrom { changed[origin.tick] = origin.quantity }
+      for origin in side == .bid ? bids.changedFrom : asks.changedFrom {
+        changed[origin.tick] = origin.quantity
+      }
     }
     let ends = changed.keys
     let low = min(centre - profile.reach, ends.min() ?? .max)

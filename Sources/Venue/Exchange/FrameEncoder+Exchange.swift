@@ -1,6 +1,27 @@
 import Core
 
+/// Frames of the exchange that the generated market does not have.
 extension FrameEncoder {
+  /// A single trade, combined.
+  func trade(
+    id: Int64, tick: Int, lots: Int64, aggressor: Aggressor, time: Int64, _ writer: inout ByteWriter
+  ) {
+    append(FrameEncoder.head(instrument.symbol, "trade", "trade"), &writer)
+    writer.append(#""E":"#)
+    writer.append(integer: milliseconds(time))
+    writer.append(#","T":"#)
+    writer.append(integer: milliseconds(time))
+    writer.append(#","s":""#)
+    writer.append(instrument.symbol)
+    writer.append(#"","t":"#)
+    writer.append(integer: id)
+    writer.append(#","p":""#)
+    price(tick, &writer)
+    writer.append(#"","q":""#)
+    quantity(lots, &writer)
+    writer.append(aggressor == .seller ? #"","X":"MARKET","m":true}}"# : #"","X":"MARKET","m":false}}"#)
+  }
+
   /// A `24hrMiniTicker` or `24hrTicker`, combined. Their window is the time since the exchange's start.
   func ticker(
     _ market: borrowing SymbolMarket, _ day: DayStatistics, start: Int64, isMini: Bool,
@@ -53,7 +74,9 @@ extension FrameEncoder {
   }
 
   /// The volume-weighted mean price in ticks.
-  func average(_ day: DayStatistics, _ last: Int) -> Int { day.lots == 0 ? last : Int(day.tickLots / day.lots) }
+  func average(_ day: DayStatistics, _ last: Int) -> Int {
+    day.lots == 0 ? last : Int(day.tickLots / day.lots)
+  }
 
   private func text(_ key: StaticString, _ writer: inout ByteWriter, _ body: (inout ByteWriter) -> Void) {
     writer.append(byte: 0x22)
