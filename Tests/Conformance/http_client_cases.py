@@ -51,7 +51,7 @@ class Server:
             wire = Wire(connection)
             self.behave(wire, number)
             wire.close()
-        except (ssl.SSLError, EOFError):
+        except (OSError, EOFError):  # The client has gone, which is what many cases want.
             pass
         except Exception as failure:
             self.failure = failure
