@@ -35,6 +35,7 @@ class Cases:
         self.skipped = []
         self.passed = 0
         self.sections = {}
+        self.ran = []
 
     def add(self, number, title, run, *values):
         if self.only and not fnmatch.fnmatch(number, self.only):
@@ -50,6 +51,7 @@ class Cases:
             pool = ThreadPoolExecutor(workers)
             outcomes = pool.map(self._one, table)
         for (number, title, _, _), found, seconds in outcomes:
+            self.ran.append((number, title))
             section = number.split(".")[0]
             self.sections[section] = self.sections.get(section, 0) + 1
             if found is None:
@@ -82,7 +84,7 @@ class Cases:
         cases = self.passed + len(self.failed) + len(self.skipped)
         print(json.dumps({
             "script": self.name, "cases": cases, "passed": self.passed, "failed": self.failed,
-            "skipped": self.skipped, "sections": self.sections,
+            "skipped": self.skipped, "sections": self.sections, "table": self.ran,
         }), flush=True)
         # Threads of third-party clients that wait for something must not keep the verdict waiting.
         stop_all()
