@@ -60,11 +60,7 @@ let package = Package(
       swiftSettings: stage),
     .testTarget(
       name: "ConformanceTests", dependencies: ["Core"], path: "Tests/Conformance",
-      exclude: [
-        "Peer", "page", "utf8_table.json", "requirements.txt", "requirements-connector.txt", "kit.py", "venue.py",
-        "websocket_server_cases.py", "websocket_client_cases.py", "http_server_cases.py", "http_client_cases.py",
-        "browser_case.py", "venue_clients.py", "cryptofeed_book.py",
-      ]),
+      exclude: ["Peer", "Scripts"]),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),

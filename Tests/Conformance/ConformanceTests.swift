@@ -6,14 +6,16 @@ import Testing
 /// prints a verdict. See the scripts for the tables of cases.
 ///
 /// One at a time: the scripts run their cases side by side themselves, and the machine may have two cores.
-@Suite("Conformance", .serialized, .enabled(if: Peers.areReady, "run scripts/test.sh: it fetches the third parties"))
+@Suite(
+  "Conformance", .serialized,
+  .enabled(if: Peers.areReady, "run scripts/test.sh: it fetches the third parties"))
 struct ConformanceTests {
   @Test func webSocketServer() throws { try Peers.judge("websocket_server_cases", casesMin: 500) }
   @Test func webSocketClient() throws { try Peers.judge("websocket_client_cases", casesMin: 350) }
   @Test func httpServer() throws { try Peers.judge("http_server_cases", casesMin: 200) }
   @Test func httpClient() throws { try Peers.judge("http_client_cases", casesMin: 90) }
 
-  @Test(.enabled(if: Files.exists("/usr/bin/chromium"), "chromium is not installed; scripts/test-packages.txt"))
+  @Test(.enabled(if: Peers.hasBrowser, "chromium is not installed; see scripts/test-packages.txt"))
   func browser() throws { try Peers.judge("browser_case", casesMin: 48) }
 
   @Test func tradingClients() throws { try Peers.judge("venue_clients", casesMin: 30) }
@@ -29,6 +31,8 @@ enum Peers {
   static let weir = variable("WEIR_BINARY")
   static let areReady =
     peer != nil && weir != nil && Files.exists(python) && Files.exists(root + "/.deps/peers/stamp")
+
+  static let hasBrowser = Files.exists("/usr/bin/chromium")
 
   private static func variable(_ name: String) -> String? {
     getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
@@ -50,7 +54,7 @@ enum Peers {
     for skip in verdict["skipped"]?.elements ?? [] {
       print("\(script) \(text(skip, "case")) \(text(skip, "title")) skipped: \(text(skip, "why"))")
     }
-    let passed = verdict["passed"]?.integer ?? 0
+    let passed = Int(verdict["passed"]?.integer ?? 0)
     let skipped = verdict["skipped"]?.elements?.count ?? 0
     #expect(passed + skipped >= casesMin, "\(script) ran \(passed) cases, \(casesMin) are known")
     #expect(outcome.code == 0)
@@ -79,7 +83,7 @@ enum Peers {
     // `timeout` ends what hangs; our own servers end with the script.
     let words = [
       "/usr/bin/timeout", "--kill-after=5", String(secondsMax), python, "-B",
-      "\(root)/Tests/Conformance/\(script).py", "--peer", try #require(peer), "--weir", try #require(weir),
+      "\(root)/Tests/Conformance/Scripts/\(script).py", "--peer", try #require(peer), "--weir", try #require(weir),
     ]
     var arguments = words.map { strdup($0) } + [nil]
     defer { for word in arguments { free(word) } }

@@ -1,4 +1,5 @@
 """Starting and ending `weir venue serve`, and a book kept by the exchange's official procedure."""
+
 import asyncio
 import json
 import os
@@ -21,8 +22,20 @@ class Venue:
         self.truth_file = os.path.join(self.folder.name, "truth.json")
         self.symbols = symbols.split(",")
         self.process, ready = kit.start(
-            weir, "venue", "serve", "--port", "0", "--seed", str(seed), "--symbols", symbols, "--truth", self.truth_file,
-            *words, environment={"WEIR_VENUE_TOKEN": TOKEN})
+            weir,
+            "venue",
+            "serve",
+            "--port",
+            "0",
+            "--seed",
+            str(seed),
+            "--symbols",
+            symbols,
+            "--truth",
+            self.truth_file,
+            *words,
+            environment={"WEIR_VENUE_TOKEN": TOKEN},
+        )
         self.rest, self.ws = ready["rest"], ready["ws"]
 
     def get(self, path):
@@ -46,7 +59,8 @@ def compare_book(truth, last_u, bids, asks):
         missing = {price for price in wanted if price not in side}
         assert not extra and not missing, (
             f"{name}: {len(extra)} levels differ ({sorted(extra)[:3]}), {len(missing)} are missing "
-            f"({sorted(missing)[:3]}) of {len(wanted)}")
+            f"({sorted(missing)[:3]}) of {len(wanted)}"
+        )
 
 
 class Books(threading.Thread):
@@ -67,6 +81,7 @@ class Books(threading.Thread):
 
     async def follow(self):
         from websockets.asyncio.client import connect
+
         depth = "/".join(f"{symbol.lower()}@depth@100ms" for symbol in self.venue.symbols)
         trade = "/".join(f"{symbol.lower()}@aggTrade" for symbol in self.venue.symbols)
 
@@ -87,9 +102,12 @@ class Books(threading.Thread):
         async def take_trade(message):
             event = message["data"]
             self.trades[event["s"]].append(event)
+
         await asyncio.gather(
             read(f"{self.venue.ws}/public/stream?streams={depth}", take_depth),
-            read(f"{self.venue.ws}/market/stream?streams={trade}", take_trade), return_exceptions=True)
+            read(f"{self.venue.ws}/market/stream?streams={trade}", take_trade),
+            return_exceptions=True,
+        )
 
     def snapshot(self, symbol, book):
         answer = self.venue.get(f"/fapi/v1/depth?symbol={symbol}&limit=1000")
@@ -109,7 +127,9 @@ class Books(threading.Thread):
             else:
                 fits = event["pu"] == book["u"]
             if not fits:
-                self.problems.append(f"{symbol}: U {event['U']} u {event['u']} pu {event['pu']} after {book['u']}")
+                self.problems.append(
+                    f"{symbol}: U {event['U']} u {event['u']} pu {event['pu']} after {book['u']}"
+                )
                 book["u"] = None
                 self.resyncs += 1
                 return

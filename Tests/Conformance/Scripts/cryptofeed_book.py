@@ -1,8 +1,9 @@
-"""cryptofeed keeps the books of several symbols for some seconds; then the exchange stops, and they must equal its
-truth, level for level, at the same update.
+"""cryptofeed keeps the books of several symbols for some seconds; then the exchange stops, and they must equal
+its truth, level for level, at the same update.
 
 Sections: 1 books, 2 trades. cryptofeed is told the addresses and nothing else.
 """
+
 import asyncio
 import logging
 
@@ -23,20 +24,26 @@ def main():
     from cryptofeed.connection import RestEndpoint, WebsocketEndpoint
     from cryptofeed.defines import L2_BOOK, TRADES
     from cryptofeed.exchanges import BinanceFutures
+
     original = BinanceFutures.rest_endpoints[0].routes
     complaints = []
 
     class Complaints(logging.Handler):
         def emit(self, record):
             complaints.append(record.getMessage())
+
     logging.getLogger("feedhandler").addHandler(Complaints(level=logging.WARNING))
 
     def feed_of(root):
         """The same feed with another address."""
-        return type("BinanceFutures", (BinanceFutures,), {
-            "websocket_endpoints": [WebsocketEndpoint(venue.ws + root, options={"compression": None})],
-            "rest_endpoints": [RestEndpoint(venue.rest, routes=original)],
-        })
+        return type(
+            "BinanceFutures",
+            (BinanceFutures,),
+            {
+                "websocket_endpoints": [WebsocketEndpoint(venue.ws + root, options={"compression": None})],
+                "rest_endpoints": [RestEndpoint(venue.rest, routes=original)],
+            },
+        )
 
     books, trades, updates = {}, {}, {}
 
@@ -61,10 +68,17 @@ def main():
     loop.run_until_complete(asyncio.sleep(0.5))
 
     for index, (symbol, name) in enumerate(zip(venue.symbols, names), 1):
+
         def book(symbol=symbol, name=name):
             mine = books[name]
             assert updates[name] >= 5 * arguments.seconds, f"only {updates[name]} updates"
-            compare_book(truth["symbols"][symbol], mine.sequence_number, mine.book.bids.to_dict(), mine.book.asks.to_dict())
+            compare_book(
+                truth["symbols"][symbol],
+                mine.sequence_number,
+                mine.book.bids.to_dict(),
+                mine.book.asks.to_dict(),
+            )
+
         cases.add(f"1.{index}", f"book of {symbol}", book)
 
         def traded(symbol=symbol, name=name):
@@ -72,9 +86,15 @@ def main():
             assert ids, "no trade"
             equal(ids, list(range(ids[0], ids[0] + len(ids))), "ids")
             equal(ids[-1], truth["symbols"][symbol]["trades"]["last_a"], "last trade")
+
         cases.add(f"2.{index}", f"trades of {symbol}", traded)
-    cases.add("1.6", "no book was reset on the way", lambda: equal(
-        [text for text in warnings_before_end if "Missing book update" in text], [], "warnings"))
+    cases.add(
+        "1.6",
+        "no book was reset on the way",
+        lambda: equal(
+            [text for text in warnings_before_end if "Missing book update" in text], [], "warnings"
+        ),
+    )
     cases.run()
     cases.finish()
 
