@@ -202,13 +202,13 @@ public final class EventLoop {
   public func soon(_ job: @escaping () -> Void) { _ = timers.add(0, job) }
 
   /// Keeps what must not leave this thread until an answer from another one asks for it by its ticket.
-  func keep(_ answer: Any) -> UInt64 {
+  public func keep(_ answer: Any) -> UInt64 {
     nextTicket += 1
     answers[nextTicket] = answer
     return nextTicket
   }
 
-  func takeKept<Answer>(_ ticket: UInt64, as type: Answer.Type) -> Answer? {
+  public func takeKept<Answer>(_ ticket: UInt64, as type: Answer.Type) -> Answer? {
     answers.removeValue(forKey: ticket) as? Answer
   }
 

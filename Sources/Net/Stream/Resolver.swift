@@ -15,12 +15,18 @@ enum Resolver {
     let request = Request(host: host, port: port, loop: loop.handle, ticket: loop.keep(answer))
     var thread = pthread_t()
     let context = Unmanaged.passRetained(request).toOpaque()
+    // Signals are the loop's: a thread that doesn't block them could be the one they are delivered to.
+    var all = sigset_t()
+    var before = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, &before)
     let code = pthread_create(
       &thread, nil,
       { context in
         Unmanaged<Request>.fromOpaque(context!).takeRetainedValue().run()
         return nil
       }, context)
+    pthread_sigmask(SIG_SETMASK, &before, nil)
     guard code == 0 else {
       Unmanaged<Request>.fromOpaque(context).release()
       _ = loop.takeKept(request.ticket, as: Answer.self)

@@ -41,6 +41,8 @@ public struct WeirConfiguration: Sendable {
   }
 
   public var signal = SignalConfiguration()
+  public var venues = Venues()
+  public var harvest = HarvestConfiguration()
   public var tape = TapeSettings()
   public var sink = SinkSettings()
   /// Days of reports are cut at midnight of this zone: an IANA name or an offset such as +08:00.
@@ -48,6 +50,15 @@ public struct WeirConfiguration: Sendable {
   public var instruments: [String: InstrumentDecimals] = [:]
 
   public init() {}
+
+  /// What a harvester is told, with the decimals that are configured.
+  public var harvestConfiguration: HarvestConfiguration {
+    var configuration = harvest
+    configuration.instruments = instruments.mapValues {
+      Instrument(priceScale: DecimalScale($0.price), quantityScale: DecimalScale($0.quantity))
+    }
+    return configuration
+  }
 
   /// The instruments given by name; others are learnt.
   public var instrumentTable: InstrumentTable {
@@ -92,7 +103,7 @@ extension WeirConfiguration {
 extension WeirConfiguration {
   /// The key table: what `config/defaults.yaml`, `WEIR__…` variables and `--set` may say.
   public static let schema = ConfigSchema(
-    defaults: WeirConfiguration(), keys: flowKeys + fusionKeys + gateKeys + storageKeys,
+    defaults: WeirConfiguration(), keys: venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
@@ -227,6 +238,7 @@ extension WeirConfiguration {
     demand(
       flow.fusion.cooldownStrongMs <= flow.fusion.cooldownMs, "fusion.cooldown_strong_ms",
       "must not exceed fusion.cooldown_ms")
+    for issue in root.harvest.issues { demand(false, "harvest." + issue.key, issue.message) }
     return issues
   }
 }

@@ -37,10 +37,17 @@ extension SignalPipeline {
         learnEnd: end)
     case .snapshot:
       totals.otherRecords += 1
-      takeSnapshot(record, base)
+      if let stream = record.stream, isTradesAnswer(stream) {
+        takeTradesAnswer(record, base)
+      } else {
+        takeSnapshot(record, base)
+      }
     case .open:
       totals.otherRecords += 1
-      if connections.opened(record.connection) { reconnected(record.connection) }
+      // A planned replacement overlaps with the connection it replaces, so nothing was missed.
+      if connections.opened(record.connection), reason(of: record) != "rotation" {
+        reconnected(record.connection)
+      }
     case .clock:
       totals.otherRecords += 1
       if let value = try? JSONValue(parsing: record.data),
@@ -48,7 +55,10 @@ extension SignalPipeline {
       {
         timeSyncIsDegraded = degraded
       }
-    case .close, .gap, .note:
+    case .gap:
+      totals.otherRecords += 1
+      takeGap(record)
+    case .close, .note:
       totals.otherRecords += 1
     }
     return true
@@ -92,6 +102,47 @@ extension SignalPipeline {
         bookRestored(state, receiveNs / 1_000_000, receiveNs / 1_000_000)
       }
     }
+  }
+
+  /// `btcusdt@aggTrades`: the REST answer that fills a hole in the trades, in the place of a snapshot.
+  private func isTradesAnswer(_ stream: UnsafeRawBufferPointer) -> Bool {
+    String(decoding: stream, as: UTF8.self).hasSuffix("@aggTrades")
+  }
+
+  /// Trades that came by REST count like those that came late by the stream; their ids decide which are new.
+  private mutating func takeTradesAnswer(_ record: TapeRecord, _ base: UnsafeRawPointer) {
+    let data = record.data
+    guard let stream = record.stream, let name = symbolName(stream) else { return fail(.missingField, nil) }
+    let start = UnsafeRawPointer(data.baseAddress!) - base
+    var trades: [AnsweredTrade] = []
+    let outcome = decoder.decodeTrades(
+      base: base, start: start, end: start + data.count, symbolName: name, into: &trades)
+    if case .failed(let error) = outcome { return fail(error, stream) }
+    guard !trades.isEmpty, let symbol = symbols.find(name) else { return }
+    let state = state(of: symbol)
+    state.pointee.lastSequence = totals.lastSequence
+    for trade in trades { takeAnsweredTrade(trade, state) }
+    if state.pointee.flow.mayBeStrong() { makeStrongRow(state) }
+  }
+
+  /// What the record of a gap changes here: a book found to differ from the venue's is no book, and quotes are
+  /// not differenced across a hole in their stream.
+  private mutating func takeGap(_ record: TapeRecord) {
+    guard let stream = record.stream, let name = symbolName(stream), let symbol = symbols.find(name),
+      symbol.index < states.count
+    else { return }
+    let state = states[symbol.index]
+    let timeMs = receiveNs / 1_000_000
+    if reason(of: record) == "book_mismatch" {
+      if state.pointee.book.invalidate() { bookLost(state, timeMs) }
+    } else if String(decoding: stream, as: UTF8.self).hasSuffix("@bookTicker") {
+      state.pointee.flow.tickerLost(at: timeMs)
+    }
+  }
+
+  /// `reason` in a record's data, where it is an object that has one.
+  private func reason(of record: TapeRecord) -> String? {
+    (try? JSONValue(parsing: record.data))?["reason"]?.text
   }
 
   /// The state of a symbol, new if unseen.

@@ -189,22 +189,42 @@ public struct SignalPipeline: ~Copyable {
       }
       state.pointee.tradeKind = decoder.frame.kind
     }
-    var missing: Int64 = 0
-    switch state.pointee.trades.step(decoder.frame[.tradeID]) {
-    case .next: break
-    case .late: missing = -1
-    case .duplicate: return
-    case .afterHole(let count):
-      missing = count
-      state.pointee.flow.tradesLost(at: timeMs)
-    }
-    state.pointee.messages.add(1, missing, at: timeMs / 1000)
+    guard countTrade(decoder.frame[.tradeID], state, timeMs) else { return }
     if decoder.frame.isExcludedTrade {
       state.pointee.counts.tradesExcluded &+= 1
       return
     }
     state.pointee.flow.take(
       trade: decoder.frame[.quantity], aggressor: decoder.frame.aggressor, receiveMs: timeMs)
+  }
+
+  /// Takes a trade id; `false` when the trade is known already.
+  @inline(__always)
+  private func countTrade(_ id: Int64, _ state: UnsafeMutablePointer<SymbolState>, _ timeMs: Int64) -> Bool {
+    var missing: Int64 = 0
+    switch state.pointee.trades.step(id) {
+    case .next: break
+    case .late: missing = -1
+    case .duplicate: return false
+    case .afterHole(let count):
+      missing = count
+      state.pointee.flow.tradesLost(at: timeMs)
+    }
+    state.pointee.messages.add(1, missing, at: timeMs / 1000)
+    return true
+  }
+
+  /// Takes a trade of a REST answer, which has the ids of the aggregate stream.
+  func takeAnsweredTrade(_ trade: AnsweredTrade, _ state: UnsafeMutablePointer<SymbolState>) {
+    guard state.pointee.tradeKind ?? .aggregateTrade == .aggregateTrade else {
+      state.pointee.counts.tradesOfOtherStream &+= 1
+      return
+    }
+    state.pointee.tradeKind = .aggregateTrade
+    state.pointee.counts.trades &+= 1
+    let timeMs = receiveNs / 1_000_000
+    guard countTrade(trade.id, state, timeMs) else { return }
+    state.pointee.flow.take(trade: trade.quantity, aggressor: trade.aggressor, receiveMs: timeMs)
   }
 
   @inline(never)
@@ -220,7 +240,7 @@ public struct SignalPipeline: ~Copyable {
   }
 
   @inline(never)
-  private func bookLost(_ state: UnsafeMutablePointer<SymbolState>, _ timeMs: Int64) {
+  func bookLost(_ state: UnsafeMutablePointer<SymbolState>, _ timeMs: Int64) {
     state.pointee.flow.bookLost()
     state.pointee.messages.add(0, 1, at: timeMs / 1000)
   }

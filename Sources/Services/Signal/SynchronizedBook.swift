@@ -18,6 +18,8 @@ struct SynchronizedBook: ~Copyable {
   private(set) var snapshots = 0
   private(set) var snapshotsTooOld = 0
   private(set) var overflows = 0
+  /// Times a comparison with the venue's own book failed.
+  private(set) var mismatches = 0
   private var hasBeenSynchronized = false
   /// In sync, and whoever listens has been told so.
   private var isSteady = false
@@ -211,10 +213,25 @@ struct SynchronizedBook: ~Copyable {
   @inline(never)
   private mutating func contradiction() -> Outcome {
     if book.isCrossed { crossed += 1 } else { overflows += 1 }
+    startAgain()
+    return .lost
+  }
+
+  /// A comparison has shown that the book is not the venue's: start again from a snapshot. A book that is out
+  /// of sync already keeps what it has buffered.
+  ///
+  /// - Returns: whether the book was in sync.
+  mutating func invalidate() -> Bool {
+    guard isSynchronized else { return false }
+    mismatches += 1
+    startAgain()
+    return true
+  }
+
+  private mutating func startAgain() {
     sync.invalidate()
     endShadow()
     isSteady = false
     buffer.removeAll()
-    return .lost
   }
 }

@@ -9,8 +9,10 @@ import Glibc
 /// Which ones, and how heavy each is, is a fixed property of the tick, so that a level seen twice is the same
 /// level.
 struct DepthProfile: ~Copyable {
+  /// Of the generated market.
+  static let reachDefault = 2000
   /// Ticks from the window's centre to its edge.
-  static let reach = 2000
+  let reach: Int
 
   private let cellShift: Int
   private let salt: UInt64
@@ -18,13 +20,14 @@ struct DepthProfile: ~Copyable {
   private let occupancy: UnsafeMutablePointer<UInt16>
   let touchLots: Double
 
-  init(instrument: Instrument, touchLots: Double) {
+  init(instrument: Instrument, touchLots: Double, reach: Int = DepthProfile.reachDefault) {
+    self.reach = reach
     cellShift = instrument.cellShift
     salt = Instrument.hash(instrument.symbol)
     self.touchLots = touchLots
-    lots = .allocate(capacity: DepthProfile.reach + 1)
-    occupancy = .allocate(capacity: DepthProfile.reach + 1)
-    for distance in 0...DepthProfile.reach {
+    lots = .allocate(capacity: reach + 1)
+    occupancy = .allocate(capacity: reach + 1)
+    for distance in 0...reach {
       let cells = Double(distance) / Double(1 << instrument.cellShift)
       let hump = cells / 12 * exp(1 - cells / 12)
       let shape = cells < 12 ? 1 + 0.8 * hump : 0.5 + 1.3 * hump
@@ -55,7 +58,7 @@ struct DepthProfile: ~Copyable {
   /// The quantity a level tends to; 0 where no level belongs.
   @inline(__always)
   func target(tick: Int, distance: Int) -> Int64 {
-    let place = min(distance, DepthProfile.reach)
+    let place = min(distance, reach)
     let bits = hash(tick)
     let isInUse = UInt16(truncatingIfNeeded: bits) < occupancy[place]
     guard isInUse || tick == principalTick(cell: tick >> cellShift) else { return 0 }

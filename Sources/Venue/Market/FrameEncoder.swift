@@ -5,7 +5,7 @@ import Core
 /// Forms: depth, bookTicker and the REST snapshot as in the recordings of 2024-07-18, aggTrade as of 2021,
 /// kline (with its blanks), forceOrder as captured in 2026. Times are whole milliseconds.
 struct FrameEncoder {
-  private let instrument: Instrument
+  let instrument: Instrument
   private let depthHead: [UInt8]
   private let bookTickerHead: [UInt8]
   private let aggregateTradeHead: [UInt8]
@@ -13,14 +13,15 @@ struct FrameEncoder {
   private let klineHead: [UInt8]
   private let forceOrderHead: [UInt8]
   private let symbolField: [UInt8]
+  /// Added to every stamp: the exchange's clock as an injected fault has set it.
+  var skewMs: Int64 = 0
 
   static let snapshotLevelsMax = 1000
 
   init(instrument: Instrument) {
     self.instrument = instrument
     func head(_ stream: MarketStream, _ event: String) -> [UInt8] {
-      Array(
-        (#"{"stream":"\#(instrument.symbol.lowercased())@\#(stream.suffix)","data":{"e":"\#(event)","#).utf8)
+      FrameEncoder.head(instrument.symbol, "\(stream.suffix)", event)
     }
     depthHead = head(.depth, "depthUpdate") + Array(#""E":"#.utf8)
     bookTickerHead = head(.bookTicker, "bookTicker") + Array(#""u":"#.utf8)
@@ -31,25 +32,40 @@ struct FrameEncoder {
     symbolField = Array(#","s":"\#(instrument.symbol)""#.utf8)
   }
 
+  /// A combined frame's bytes up to its event's name.
+  static func head(_ symbol: String, _ suffix: String, _ event: String) -> [UInt8] {
+    Array((#"{"stream":"\#(symbol.lowercased())@\#(suffix)","data":{"e":"\#(event)","#).utf8)
+  }
+
   /// The levels that changed in the market's window, in rising order of price.
   func depth(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
-    append(depthHead, &writer)
+    depth(
+      market, head: depthHead, first: market.firstUpdateID, before: market.updateIDBefore,
+      bids: market.bids.changed, asks: market.asks.changed, &writer)
+  }
+
+  /// The same for the levels and ids of more than one window.
+  func depth(
+    _ market: borrowing SymbolMarket, head: [UInt8], first: Int64, before: Int64,
+    bids: UnsafeBufferPointer<Int>, asks: UnsafeBufferPointer<Int>, _ writer: inout ByteWriter
+  ) {
+    append(head, &writer)
     writer.append(integer: milliseconds(market.now))
     writer.append(#","T":"#)
     writer.append(integer: milliseconds(market.bookTime))
     append(symbolField, &writer)
     writer.append(#","U":"#)
-    writer.append(integer: market.firstUpdateID)
+    writer.append(integer: first)
     writer.append(#","u":"#)
     writer.append(integer: market.updateID)
     writer.append(#","pu":"#)
-    writer.append(integer: market.updateIDBefore)
+    writer.append(integer: before)
     writer.append(#","b":["#)
-    var first = true
-    for tick in market.bids.changed { level(tick, market.bids[tick], &first, &writer) }
+    var isFirst = true
+    for tick in bids { level(tick, market.bids[tick], &isFirst, &writer) }
     writer.append(#"],"a":["#)
-    first = true
-    for tick in market.asks.changed { level(tick, market.asks[tick], &first, &writer) }
+    isFirst = true
+    for tick in asks { level(tick, market.asks[tick], &isFirst, &writer) }
     writer.append("]}}")
   }
 
@@ -94,13 +110,35 @@ struct FrameEncoder {
     writer.append(aggressor == .seller ? #","m":true}}"# : #","m":false}}"#)
   }
 
-  /// A mark price at the mid, an index a little below it, and the next funding at 0, 8 or 16 h UTC.
   func markPrice(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
-    let decimals = 8
-    let toEight = powerOfTen(decimals - instrument.priceScale.decimals)
-    let mark = Int64(market.doubledMid) * instrument.tickUnits * toEight / 2
-    let index = mark - mark / 20_000
     append(markPriceHead, &writer)
+    markPriceFields(market, &writer)
+    writer.append("}}")
+  }
+
+  /// The event's object and the end of a combined frame, for a stream of another name.
+  func markPriceData(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
+    writer.append(#"{"e":"markPriceUpdate","E":"#)
+    markPriceFields(market, &writer)
+    writer.append("}}")
+  }
+
+  /// Mark and index price with eight decimals: the mark is the mid, the index a little below it.
+  func markAndIndex(_ market: borrowing SymbolMarket) -> (mark: Int64, index: Int64) {
+    let toEight = powerOfTen(8 - instrument.priceScale.decimals)
+    let mark = Int64(market.doubledMid) * instrument.tickUnits * toEight / 2
+    return (mark, mark - mark / 20_000)
+  }
+
+  /// The next funding in milliseconds, at 0, 8 or 16 h UTC.
+  func nextFundingMs(_ market: borrowing SymbolMarket) -> Int64 {
+    let funding = 8 * Nanoseconds.hour
+    return milliseconds((market.now / funding + 1) * funding)
+  }
+
+  private func markPriceFields(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
+    let decimals = 8
+    let (mark, index) = markAndIndex(market)
     writer.append(integer: milliseconds(market.now))
     append(symbolField, &writer)
     writer.append(#","p":""#)
@@ -110,9 +148,7 @@ struct FrameEncoder {
     writer.append(#"","i":""#)
     writer.append(decimal: index, decimals: decimals, trimmed: false)
     writer.append(#"","r":"0.00010000","T":"#)
-    let funding = 8 * Nanoseconds.hour
-    writer.append(integer: milliseconds((market.now / funding + 1) * funding))
-    writer.append("}}")
+    writer.append(integer: nextFundingMs(market))
   }
 
   func kline(_ minute: TradeLog.Minute, closed: Bool, time: Int64, _ writer: inout ByteWriter) {
@@ -178,7 +214,10 @@ struct FrameEncoder {
   }
 
   /// The answer to `GET /fapi/v1/depth?limit=1000`, best levels first.
-  func snapshot(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
+  func snapshot(
+    _ market: borrowing SymbolMarket, levelsMax: Int = FrameEncoder.snapshotLevelsMax,
+    _ writer: inout ByteWriter
+  ) {
     writer.append(#"{"lastUpdateId":"#)
     writer.append(integer: market.updateID)
     writer.append(#","E":"#)
@@ -187,15 +226,15 @@ struct FrameEncoder {
     writer.append(integer: milliseconds(market.bookTime))
     writer.append(#","bids":["#)
     var first = true
-    market.forEachBest(FrameEncoder.snapshotLevelsMax, .bid) { level($0, $1, &first, &writer) }
+    market.forEachBest(levelsMax, .bid) { level($0, $1, &first, &writer) }
     writer.append(#"],"asks":["#)
     first = true
-    market.forEachBest(FrameEncoder.snapshotLevelsMax, .ask) { level($0, $1, &first, &writer) }
+    market.forEachBest(levelsMax, .ask) { level($0, $1, &first, &writer) }
     writer.append("]}")
   }
 
   @inline(__always)
-  private func level(_ tick: Int, _ lots: Int64, _ first: inout Bool, _ writer: inout ByteWriter) {
+  func level(_ tick: Int, _ lots: Int64, _ first: inout Bool, _ writer: inout ByteWriter) {
     writer.append(first ? #"[""# : #",[""#)
     first = false
     price(tick, &writer)
@@ -205,26 +244,26 @@ struct FrameEncoder {
   }
 
   @inline(__always)
-  private func price(_ tick: Int, _ writer: inout ByteWriter) {
+  func price(_ tick: Int, _ writer: inout ByteWriter) {
     writer.append(decimal: Int64(tick) * instrument.tickUnits, scale: instrument.priceScale)
   }
 
   @inline(__always)
-  private func quantity(_ lots: Int64, _ writer: inout ByteWriter) {
+  func quantity(_ lots: Int64, _ writer: inout ByteWriter) {
     writer.append(decimal: lots, scale: instrument.quantityScale)
   }
 
-  private func value(_ tickLots: Int64, _ writer: inout ByteWriter) {
+  func value(_ tickLots: Int64, _ writer: inout ByteWriter) {
     writer.append(
       decimal: tickLots * instrument.tickUnits,
       decimals: instrument.priceScale.decimals + instrument.quantityScale.decimals, trimmed: false)
   }
 
   @inline(__always)
-  private func append(_ bytes: [UInt8], _ writer: inout ByteWriter) {
+  func append(_ bytes: [UInt8], _ writer: inout ByteWriter) {
     bytes.withUnsafeBytes { writer.append(bytes: $0) }
   }
 
   @inline(__always)
-  private func milliseconds(_ time: Int64) -> Int64 { time / Nanoseconds.millisecond }
+  func milliseconds(_ time: Int64) -> Int64 { time / Nanoseconds.millisecond &+ skewMs }
 }

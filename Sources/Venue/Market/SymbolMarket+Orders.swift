@@ -5,10 +5,10 @@ extension SymbolMarket {
   /// Levels one market order may take; what is left of it is cancelled.
   static let levelsTakenMax = 24
   /// The price band: within one window the mid moves no further than this by orders that empty the touch.
-  private static let windowTicksMax = 1000
+  private var windowTicksMax: Int { profile.reach / 2 }
   private static let improveProbability = 0.85
 
-  private var isWithinBand: Bool { abs(doubledMid - openingDoubledMid) < 2 * SymbolMarket.windowTicksMax }
+  var isWithinBand: Bool { abs(doubledMid - openingDoubledMid) < 2 * windowTicksMax }
 
   /// A quote event: someone closes a wide spread or changes a queue at the touch, and levels behind follow.
   mutating func quote() {
@@ -72,11 +72,11 @@ extension SymbolMarket {
       let isBare = (isBid ? bids[any] : asks[any]) == 0
       tick = draw & 8 == 0 || isBare ? profile.principalTick(cell: cell) : any
     } else {
-      let distance = 1 + Int(truncatingIfNeeded: (draw >> 8) % UInt64(DepthProfile.reach))
+      let distance = 1 + Int(truncatingIfNeeded: (draw >> 8) % UInt64(profile.reach))
       tick = isBid ? best - distance : best + distance
     }
     let distance = isBid ? best - tick : tick - best
-    guard distance > 0, isBid ? tick > centre - DepthProfile.reach : tick < centre + DepthProfile.reach else {
+    guard distance > 0, isBid ? tick > centre - profile.reach : tick < centre + profile.reach else {
       return
     }
     let resting = isBid ? bids[tick] : asks[tick]
@@ -110,20 +110,17 @@ extension SymbolMarket {
       let tick = buys ? bestAsk : bestBid
       let resting = buys ? asks[tick] : bids[tick]
       if lots < resting {
-        change(buys ? .ask : .bid, tick, resting - lots)
-        trades.add(tick: tick, lots: lots, &random)
+        trade(buys ? .ask : .bid, tick, lots)
         break
       }
       guard isWithinBand else {
         // The band stops the order short of emptying the level.
         if resting > 1, level == 0 {
-          change(buys ? .ask : .bid, tick, 1)
-          trades.add(tick: tick, lots: resting - 1, &random)
+          trade(buys ? .ask : .bid, tick, resting - 1)
         }
         break
       }
-      if buys { emptyBestAsk() } else { emptyBestBid() }
-      trades.add(tick: tick, lots: resting, &random)
+      tradeWhole(buys ? .ask : .bid, tick)
       lots -= resting
       if lots == 0 { break }
     }
@@ -131,17 +128,20 @@ extension SymbolMarket {
     return forced ? [.trade, .forced] : .trade
   }
 
-  private mutating func emptyBestAsk() {
+  /// Cancels what may be cancelled of the best level; clients' orders stay, and the level with them.
+  mutating func emptyBestAsk() {
     change(.ask, bestAsk, 0)
-    let edge = centre + DepthProfile.reach
+    if asks[bestAsk] > 0 { return }
+    let edge = centre + profile.reach
     repeat { bestAsk += 1 } while asks[bestAsk] == 0 && bestAsk < edge
     // A level always stands at the edge, so that neither side can run empty.
     if asks[bestAsk] == 0 { change(.ask, bestAsk, Int64(profile.touchLots)) }
   }
 
-  private mutating func emptyBestBid() {
+  mutating func emptyBestBid() {
     change(.bid, bestBid, 0)
-    let edge = centre - DepthProfile.reach
+    if bids[bestBid] > 0 { return }
+    let edge = centre - profile.reach
     repeat { bestBid -= 1 } while bids[bestBid] == 0 && bestBid > edge
     if bids[bestBid] == 0 { change(.bid, bestBid, Int64(profile.touchLots)) }
   }
@@ -150,20 +150,22 @@ extension SymbolMarket {
   mutating func followPrice() {
     let slack = 32
     while doubledMid > 2 * (centre + slack) {
-      let leaving = centre - DepthProfile.reach
-      if bids[leaving] > 0 { change(.bid, leaving, 0) }
+      let leaving = centre - profile.reach
+      if bids[leaving] > 0 { leave(.bid, leaving) }
       centre += 1
-      let entering = centre + DepthProfile.reach
-      let target = profile.target(tick: entering, distance: DepthProfile.reach)
+      let entering = centre + profile.reach
+      let target = profile.target(tick: entering, distance: profile.reach)
       if target > 0, asks[entering] == 0 { change(.ask, entering, target) }
+      if clients.hasParked { enter(.ask, entering) }
     }
     while doubledMid < 2 * (centre - slack) {
-      let leaving = centre + DepthProfile.reach
-      if asks[leaving] > 0 { change(.ask, leaving, 0) }
+      let leaving = centre + profile.reach
+      if asks[leaving] > 0 { leave(.ask, leaving) }
       centre -= 1
-      let entering = centre - DepthProfile.reach
-      let target = profile.target(tick: entering, distance: DepthProfile.reach)
+      let entering = centre - profile.reach
+      let target = profile.target(tick: entering, distance: profile.reach)
       if target > 0, bids[entering] == 0 { change(.bid, entering, target) }
+      if clients.hasParked { enter(.bid, entering) }
     }
   }
 
@@ -171,14 +173,14 @@ extension SymbolMarket {
   mutating func fillBook() {
     change(.bid, bestBid, Int64(profile.touchLots))
     change(.ask, bestAsk, Int64(profile.touchLots))
-    for distance in 1...DepthProfile.reach {
+    for distance in 1...profile.reach {
       let below = bestBid - distance
-      if below >= centre - DepthProfile.reach {
+      if below >= centre - profile.reach {
         let target = profile.target(tick: below, distance: distance)
         if target > 0 { change(.bid, below, target) }
       }
       let above = bestAsk + distance
-      if above <= centre + DepthProfile.reach {
+      if above <= centre + profile.reach {
         let target = profile.target(tick: above, distance: distance)
         if target > 0 { change(.ask, above, target) }
       }

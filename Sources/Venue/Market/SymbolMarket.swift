@@ -46,8 +46,8 @@ struct SymbolMarket: ~Copyable {
   var clock: FlowClock
   var pressure: HiddenPressure
 
-  var bids = Ladder()
-  var asks = Ladder()
+  var bids: Ladder
+  var asks: Ladder
   var bestBid: Int
   var bestAsk: Int
   /// The middle of the window of ticks in which levels may exist.
@@ -67,37 +67,50 @@ struct SymbolMarket: ~Copyable {
   let requotesMean: Double
 
   /// Nanoseconds of the exchange's clock.
-  private(set) var now: Int64
+  var now: Int64
   /// When the latest change to the book happened.
-  private(set) var bookTime: Int64
+  var bookTime: Int64
   private(set) var windowTime: Int64
   private var flowTime: Int64
   private var flowKind: FlowClock.Kind
-  private var windowIsPublished = false
+  private(set) var windowIsPublished = false
   private(set) var windowCount = 0
   /// Mid, doubled, when the window opened.
   private(set) var openingDoubledMid: Int
   /// Last id before the window; the frame's `pu`.
   private(set) var updateIDBefore: Int64
   /// First id in the window, or 0.
-  private(set) var firstUpdateID: Int64 = 0
-  private var published: Touch
+  var firstUpdateID: Int64 = 0
+  var published: Touch
+  /// Where clients' orders stand in the queues; empty in a generated market.
+  var clients = ClientQueues()
+  /// Clients' orders met by the taker of this step.
+  var clientFills: [ClientFill] = []
 
   let tables: FlowTables
 
   static let windowNanos: Int64 = 100 * Nanoseconds.millisecond
 
-  init(instrument: Instrument, random source: SeededRandom, start: UnixNanos, flowScale: Double) {
+  /// - Parameters:
+  ///   - reach: ticks from the mid to the last level; a side has no more than `reach` + 33 levels.
+  ///   - slotCount: of the ladders; must exceed twice the reach and the ticks the band lets the mid move.
+  init(
+    instrument: Instrument, random source: SeededRandom, start: UnixNanos, flowScale: Double,
+    reach: Int = DepthProfile.reachDefault, slotCount: Int = Ladder.slotCount
+  ) {
     self.instrument = instrument
     self.flowScale = flowScale
     random = source
     // The queue grows with the flow's own fluctuation, so that a faster market is not a wilder one.
     let size = max(1, flowScale).squareRoot()
     profile = DepthProfile(
-      instrument: instrument, touchLots: instrument.orderLotsMean * instrument.touchOrders * size)
+      instrument: instrument, touchLots: instrument.orderLotsMean * instrument.touchOrders * size,
+      reach: reach)
+    bids = Ladder(slotCount: slotCount)
+    asks = Ladder(slotCount: slotCount)
     tiltScale = min(4, 1 / flowScale.squareRoot())
     requotesMean = min(FlowParameters.requotesPerQuietWindow, FlowParameters.requotesPerEvent / flowScale)
-    tables = FlowTables()
+    tables = FlowTables.shared
     clock = FlowClock(scale: flowScale)
     pressure = HiddenPressure(&random)
     bestBid = instrument.startTicks
@@ -138,6 +151,7 @@ struct SymbolMarket: ~Copyable {
   /// Advances to ``nextTime``. After a `window` step the changed levels stay readable until the next step.
   mutating func step() -> MarketStep {
     if windowIsPublished { openWindow() }
+    if !clientFills.isEmpty { clientFills.removeAll(keepingCapacity: true) }
     if windowTime < flowTime {
       now = windowTime
       return closeWindow()
@@ -163,7 +177,7 @@ struct SymbolMarket: ~Copyable {
   }
 
   private mutating func closeWindow() -> MarketStep {
-    if firstUpdateID == 0 {
+    if bids.changed.isEmpty, asks.changed.isEmpty {
       // Market makers requote whether or not an order came: there is a depth frame in every window.
       for _ in 0..<Int(FlowParameters.requotesPerQuietWindow) { requote() }
       bookTime = now
@@ -182,7 +196,7 @@ struct SymbolMarket: ~Copyable {
     return result
   }
 
-  private mutating func openWindow() {
+  mutating func openWindow() {
     windowIsPublished = false
     bids.publish()
     asks.publish()
@@ -205,14 +219,19 @@ struct SymbolMarket: ~Copyable {
   mutating func change(_ side: Side, _ tick: Int, _ lots: Int64) {
     updateID &+= 1 &+ Int64(truncatingIfNeeded: random.next() >> 62)
     if firstUpdateID == 0 { firstUpdateID = updateID }
+    let lots = clients.isEmpty ? lots : clients.keep(side, tick, lots)
     if side == .bid { bids.set(tick, lots) } else { asks.set(tick, lots) }
   }
 
   private static func nanos(_ seconds: Double) -> Int64 { max(1, Int64(seconds * 1e9)) }
 }
 
-/// The size and distance distributions, shared in form by all instruments.
-struct FlowTables: ~Copyable {
+/// The size and distance distributions, shared by all instruments.
+///
+/// Sendable although its tables hold pointers: they are written while they are made and only read afterwards.
+final class FlowTables: @unchecked Sendable {
+  static let shared = FlowTables()
+
   let tradeSize = QuantileTable.heavyTailed(tailExponent: FlowParameters.tradeTailExponent)
   let quoteSize = QuantileTable.heavyTailed(tailExponent: FlowParameters.quoteTailExponent)
   /// Cells from the touch at which levels are requoted.
@@ -226,7 +245,7 @@ extension SymbolMarket {
     switch side {
     case .bid:
       var tick = bestBid
-      while left > 0, tick >= centre - DepthProfile.reach {
+      while left > 0, tick >= centre - profile.reach {
         let lots = bids[tick]
         if lots > 0 {
           body(tick, lots)
@@ -236,7 +255,7 @@ extension SymbolMarket {
       }
     case .ask:
       var tick = bestAsk
-      while left > 0, tick <= centre + DepthProfile.reach {
+      while left > 0, tick <= centre + profile.reach {
         let lots = asks[tick]
         if lots > 0 {
           body(tick, lots)

@@ -41,10 +41,10 @@ struct TradeLog {
     if index != minute.index { turnMinute(to: index) }
   }
 
-  /// One level's trade; it met one to four resting orders.
-  mutating func add(tick: Int, lots: Int64, _ random: inout SeededRandom) {
+  /// One level's trade; it met one to four resting orders, or as many as it is known to have met.
+  mutating func add(tick: Int, lots: Int64, ordersMin: Int64 = 1, _ random: inout SeededRandom) {
     let first = tradeID
-    tradeID += 1 + min(lots - 1, Int64(truncatingIfNeeded: random.next() >> 62))
+    tradeID += max(ordersMin, 1 + min(lots - 1, Int64(truncatingIfNeeded: random.next() >> 62)))
     fills.append(
       Fill(aggregateID: aggregateID, firstTradeID: first, lastTradeID: tradeID - 1, tick: tick, lots: lots))
     aggregateID += 1

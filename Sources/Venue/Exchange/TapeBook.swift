@@ -1,0 +1,110 @@
+import Binance
+import Book
+import Core
+
+/// What a served tape has said of one symbol: its book by the official procedure, its trades.
+final class TapeSymbol {
+  let name: String
+  var instrument: Binance.Instrument
+  /// The tape's first snapshot, verbatim, until the tape has come to it.
+  var firstSnapshot: [UInt8]?
+  private(set) var hasBook = false
+  var history: TradeHistory
+  private(set) var depthFrames: Int64 = 0
+  private(set) var lastUpdateID: Int64 = 0
+  private(set) var tradeCount: Int64 = 0
+  private(set) var firstTrade: Int64 = 0
+  private(set) var lastTrade: Int64 = 0
+  private(set) var cvd: Int64 = 0
+  var book = Book()
+  private var sync = BookSync()
+  private var buffer = DepthBuffer()
+
+  init(name: String, instrument: Binance.Instrument, tradesKeptMax: Int) {
+    self.name = name
+    self.instrument = instrument
+    history = TradeHistory(countMax: tradesKeptMax)
+  }
+
+  /// The id that a snapshot of the book as it is carries.
+  var snapshotID: Int64 { sync.lastUpdateID ?? lastUpdateID }
+
+  func take(_ frame: borrowing DecodedFrame) {
+    switch frame.kind {
+    case .depthUpdate: takeDepth(frame)
+    case .aggregateTrade: takeTrade(frame)
+    default: break
+    }
+  }
+
+  private func takeTrade(_ frame: borrowing DecodedFrame) {
+    let id = frame[.tradeID]
+    if tradeCount > 0, id <= lastTrade { return }
+    if tradeCount == 0 { firstTrade = id }
+    tradeCount += 1
+    lastTrade = id
+    let (sum, overflow) = cvd.addingReportingOverflow(
+      frame.aggressor == .buyer ? frame[.quantity] : -frame[.quantity])
+    if !overflow { cvd = sum }
+    history.append(
+      StoredTrade(
+        firstTradeID: frame[.firstTradeID], lastTradeID: frame[.lastTradeID], timeMs: frame[.transactionTime],
+        price: frame[.price], quantity: frame[.quantity], buyerIsMaker: frame.aggressor == .seller), id: id)
+  }
+
+  private func takeDepth(_ frame: borrowing DecodedFrame) {
+    depthFrames += 1
+    lastUpdateID = frame[.finalUpdateID]
+    switch sync.step(frame.depthIDs) {
+    case .apply: apply(frame)
+    case .applyAndDrain:
+      apply(frame)
+      drain()
+    case .buffer, .bufferAfterHole, .discardSnapshot: buffer.append(frame)
+    case .drop: break
+    }
+    if book.isCrossed || book.isOverflowing {
+      sync.invalidate()
+      buffer.removeAll()
+    }
+  }
+
+  private func apply(_ frame: borrowing DecodedFrame) {
+    book.apply(
+      prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
+  }
+
+  /// A snapshot record of the tape has been reached.
+  func take(snapshot frame: borrowing DecodedFrame) {
+    let id = frame[.finalUpdateID]
+    guard sync.step(snapshot: id, oldestRelevant: buffer.oldestRelevant(to: id)) == .load else { return }
+    book.load(
+      prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount)
+    hasBook = true
+    drain()
+  }
+
+  private func drain() {
+    var waiting = DepthBuffer()
+    swap(&waiting, &buffer)
+    waiting.drain { entry, prices, quantities in
+      if case .bridging(let id) = sync.state {
+        if BookSync.precedes(entry.ids, snapshot: id) { return true }
+        if !BookSync.bridges(entry.ids, snapshot: id) { return false }
+      } else if let last = sync.lastUpdateID {
+        if entry.ids.final <= last { return true }
+        if !BookSync.follows(entry.ids, last) { return false }
+      }
+      switch sync.step(entry.ids) {
+      case .apply, .applyAndDrain:
+        book.apply(
+          prices: prices, quantities: quantities, bidCount: entry.bidCount, askCount: entry.askCount)
+        return true
+      case .drop: return true
+      case .buffer, .bufferAfterHole, .discardSnapshot: return false
+      }
+    }
+    swap(&waiting, &buffer)
+    if !buffer.isEmpty { sync.holeRemains() }
+  }
+}

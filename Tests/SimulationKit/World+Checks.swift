@@ -1,0 +1,197 @@
+import Core
+import Services
+import Strategy
+import Tape
+
+/// The invariants, checked by means that share nothing with the code under test.
+extension World {
+  // MARK: While it runs
+
+  /// A book that says it is in sync must be the exchange's, level for level, at its update id.
+  func checkBooks() {
+    var allInSync = true
+    for name in options.symbols {
+      guard let book = harvester.inspectBook(name), book.isSynchronized, let id = book.lastUpdateID else {
+        allInSync = false
+        continue
+      }
+      outcome.bookChecks += 1
+      check(book, at: id, name, "harvester")
+    }
+    if isHealed, outcome.recoveryMs < 0, allInSync, harvester.isEveryConnectionOpen {
+      outcome.recoveryMs = (now - faultsEnd) / Nanoseconds.millisecond
+    }
+    if now + Nanoseconds.second > end, !allInSync || !harvester.isEveryConnectionOpen {
+      outcome.violate("not recovered \(options.recoverySecondsMax) s after the faults")
+    }
+  }
+
+  private func check(_ book: BookInspection, at id: Int64, _ name: String, _ whose: String) {
+    guard let truth = observer.symbols[name]?.history[id] else {
+      return outcome.violate("\(whose)'s \(name) book stands at \(id), which was never published")
+    }
+    var hash: UInt64 = 0
+    for level in book.bids { hash ^= Observer.mix(1, Int(level.price), Int(level.quantity)) }
+    for level in book.asks { hash ^= Observer.mix(2, Int(level.price), Int(level.quantity)) }
+    if hash != truth {
+      outcome.violate("\(whose)'s \(name) book says it is in sync at \(id) and differs from the exchange's")
+    }
+  }
+
+  func checkBounds() {
+    let open = links.indices.filter { links[$0].process == process && links[$0].harvesterKnows }.count
+    let slots = harvester.plan.slots.count
+    if open > 2 * slots + 2 { outcome.violate("\(open) sockets for \(slots) planned connections") }
+    if requestsUnderWay > 8 { outcome.violate("\(requestsUnderWay) requests under way") }
+  }
+
+  /// Notes when a symbol's book is lost or found, by the tape's `seq`.
+  func trackSynchronization() {
+    for (index, name) in options.symbols.enumerated() where !awaitsDepth[index] {
+      let state = harvester.bookState(name)?.isSynchronized ?? false
+      if state != wasSynchronized[index] {
+        wasSynchronized[index] = state
+        transitions[index].append((Int64(tape.entries.count), state))
+      }
+    }
+  }
+
+  // MARK: At the end
+
+  func finish() {
+    step { try $0.drain(moment) }
+    let limit = now + 10 * Nanoseconds.second
+    while !harvester.isDrained, let (time, event) = queue.next(), time < limit {
+      now = max(now, time)
+      if case .advanceExchange = event { continue }
+      handle(event)
+    }
+    if !harvester.isDrained { outcome.violate("it did not drain") }
+    tape.publish()
+    counted.add(harvester.counters)
+    outcome.gaps = counted.gaps
+    outcome.resyncs = counted.resyncs
+    outcome.reconnects = counted.reconnects
+    outcome.rotations = counted.rotations
+    outcome.deduplicated = counted.deduplicated
+    outcome.backfilled = counted.backfilled
+    checkFrames()
+    let facts = TapeFacts(tape, symbols: options.symbols)
+    checkHoles(facts)
+    checkTrades(facts)
+    checkReader()
+  }
+
+  /// Every frame delivered is on the tape, in order, or is a copy that a rotation delivered twice.
+  private func checkFrames() {
+    let frames = tape.entries.filter { $0.kind == .frame }.map { World.hash($0.payload) }
+    outcome.framesOnTape = frames.count
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    var seen = Set<UInt64>()
+    var place = 0
+    var copies = 0
+    for frame in delivered {
+      if place < frames.count, frames[place] == frame {
+        place += 1
+        seen.insert(frame)
+        hash = (hash ^ frame) &* 0x100_0000_01B3
+      } else if seen.contains(frame) {
+        copies += 1
+      } else {
+        outcome.violate("a delivered frame is not on the tape (frame \(place) of \(frames.count))")
+        break
+      }
+    }
+    outcome.tapeHash = hash
+    if place != frames.count { outcome.violate("the tape has \(frames.count - place) frames more than came") }
+    if copies > counted.deduplicated {
+      outcome.violate("\(copies) copies are missing, \(counted.deduplicated) are counted")
+    }
+  }
+
+  private func checkHoles(_ facts: TapeFacts) {
+    for (name, holes) in facts.depthHoles {
+      let recorded = facts.recordedDepthHoles[name] ?? []
+      for hole in holes where !recorded.contains(hole) {
+        outcome.violate("\(name): the hole in the depth after \(hole) has no record")
+      }
+    }
+  }
+
+  private func checkTrades(_ facts: TapeFacts) {
+    for name in options.symbols {
+      guard let truth = observer.symbols[name], let first = facts.trades[name]?.min(),
+        let last = facts.trades[name]?.max()
+      else { continue }
+      let onTape = facts.trades[name] ?? []
+      let unfilled = facts.unfilledTrades[name] ?? []
+      for id in first...last where !onTape.contains(id) {
+        if unfilled.contains(where: { $0.contains(id) }) {
+          outcome.tradesUnfilled += 1
+        } else {
+          outcome.violate("\(name): trade \(id) is neither on the tape nor in a record of a hole")
+          break
+        }
+      }
+      // What was made well before the end must have arrived.
+      let due = end - 3 * Nanoseconds.second
+      if let missing = truth.tradeTimes.filter({ $0.key > last && $0.value < due }).keys.min() {
+        outcome.violate("\(name): trades from \(missing) on are missing at the end of the tape")
+      }
+    }
+  }
+
+  /// A reader of the tape must come to the same book, and may not confirm a signal without one.
+  private func checkReader() {
+    var configuration = SignalConfiguration()
+    configuration.flow.warmupMs = 1000
+    configuration.flow.historyMs = 10_000
+    configuration.flow.historyStrideMs = 100
+    configuration.flow.ofiWindowMs = 500
+    configuration.flow.cvdWindowMs = 1000
+    configuration.flow.fusion.base.signal = 0.3
+    configuration.flow.fusion.base.strong = 0.8
+    configuration.gates.resyncCooldownMs = 0
+    configuration.gates.reconnectCooldownMs = 0
+    configuration.gates.reverseCooldownMs = 0
+    configuration.gates.missingRatioMax = 1
+    configuration.gates.lagMsMax = 60_000
+    configuration.gates.stalenessMsMax = 600_000
+    configuration.gates.spreadBpsMax = 10_000
+    configuration.gates.consistencyMin = 0
+    var pipeline = SignalPipeline(configuration)
+    var bytes = tape.bytes()
+    let count = bytes.count
+    bytes.append(contentsOf: repeatElement(0, count: 256))
+    var rows: [Signal] = []
+    bytes.withUnsafeBytes { bytes in
+      let block = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+      var offset = 0
+      while offset < count {
+        offset = pipeline.process(block, from: offset)
+        rows.append(contentsOf: pipeline.rows)
+        pipeline.removeRows()
+      }
+    }
+    outcome.signals = rows.count
+    for row in rows where row.confirmed {
+      outcome.confirmed += 1
+      let name = pipeline.symbols[row.symbol]
+      guard let index = options.symbols.firstIndex(of: name) else { continue }
+      let state = transitions[index].last { $0.sequence <= row.tapeSequence }?.state ?? false
+      if !state { outcome.violate("\(name): a signal is confirmed at seq \(row.tapeSequence), out of sync") }
+    }
+    for name in options.symbols {
+      guard let mine = harvester.inspectBook(name), let reader = pipeline.inspectBook(name) else {
+        outcome.violate("\(name): the tape's reader has no book")
+        continue
+      }
+      if mine.isSynchronized != reader.isSynchronized || mine.lastUpdateID != reader.lastUpdateID {
+        outcome.violate(
+          "\(name): the harvester stands at \(mine.lastUpdateID ?? -1) (\(mine.isSynchronized)), a reader of its "
+            + "tape at \(reader.lastUpdateID ?? -1) (\(reader.isSynchronized))")
+      }
+      if reader.isSynchronized, let id = reader.lastUpdateID { check(reader, at: id, name, "the reader") }
+    }
+  }
+}
