@@ -19,7 +19,7 @@ final class Session {
   var pongDue = Int64.max
   var subscriptions: [Subscription] = []
   /// The running second of the client's messages.
-  var secondBegin = Int64.min
+  var secondBegin: Int64 = 0
   var secondMessages = 0
 
   init(id: SessionID, number: Int64, root: VenueRoot, isRaw: Bool, openedAt: Int64, nextPing: Int64) {
