@@ -30,7 +30,7 @@ extension Exchange {
     guard stamp < timeMs + 1000 else {
       throw VenueError(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
     }
-    guard timeMs - stamp <= window else {
+    guard stamp >= 0, timeMs - stamp <= window else {
       throw VenueError(-1021, "Timestamp for this request is outside of the recvWindow.")
     }
     let total =

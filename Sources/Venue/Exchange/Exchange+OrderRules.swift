@@ -104,10 +104,13 @@ extension Exchange {
   private func decimal(_ text: String, _ scale: DecimalScale, _ name: String) throws(VenueError) -> Int64 {
     if let value = scale.parse(text) { return value }
     // A plain decimal with too many places is a matter of precision, anything else is no number.
-    if DecimalScale(DecimalScale.decimalsMax).parse(text) != nil {
+    let digits = text.utf8.drop { $0 == 0x2D }
+    if digits.contains(where: { $0 != 0x2E }), digits.count(where: { $0 == 0x2E }) <= 1,
+      digits.allSatisfy({ $0 == 0x2E || ($0 >= 0x30 && $0 <= 0x39) })
+    {
       throw VenueError(-1111, "Precision is over the maximum defined for this asset.")
     }
-    throw VenueError(-1102, "Mandatory parameter '\(name)' was not sent, was empty/null, or malformed.")
+    throw .missing(name)
   }
 
   private func quantity(_ parameters: RequestParameters, _ symbol: Int) throws(VenueError) -> Int64 {

@@ -127,7 +127,7 @@ extension Exchange {
         if let name = fault.stream, listenKeys[name] == nil, resolve(name) == nil {
           throw .unknownStream(name)
         }
-        let time = one["at_ms"]?.integer.map { start + min(max(0, $0), 1 << 40) * Nanoseconds.millisecond }
+        let time = one["at_ms"]?.integer.map { start + min(max(0, $0), Exchange.delayMsMax) * Nanoseconds.millisecond }
         asked.append((fault, max(now, time ?? now)))
       } catch {
         return VenueError(-1130, "\(error)").response

@@ -70,6 +70,8 @@ public final class Exchange {
   // Faults.
   static let faultsMax = 10_000
   static let delayedFramesMax = 100_000
+  /// Faults are set for the next 34 years at most.
+  static let delayMsMax: Int64 = 1 << 40
   var injected: [InjectedFault] = []
   var timedFaults = TimeHeap()
   /// Numbers of the injected faults that may still strike, in order of injection.
@@ -123,7 +125,7 @@ public final class Exchange {
     }
     for timed in options.faults {
       do throws(FaultError) {
-        try schedule(timed.fault, at: start + max(0, timed.atMs) * Nanoseconds.millisecond)
+        try schedule(timed.fault, at: start + min(max(0, timed.atMs), Exchange.delayMsMax) * Nanoseconds.millisecond)
       } catch {
         throw .fault(error)
       }

@@ -19,7 +19,7 @@ final class Session {
   var pongDue = Int64.max
   var subscriptions: [Subscription] = []
   /// The running second of the client's messages.
-  var secondBegin: Int64 = 0
+  var secondBegin: Int64
   var secondMessages = 0
 
   init(id: SessionID, number: Int64, root: VenueRoot, isRaw: Bool, openedAt: Int64, nextPing: Int64) {
@@ -29,5 +29,6 @@ final class Session {
     self.isRaw = isRaw
     self.openedAt = openedAt
     self.nextPing = nextPing
+    secondBegin = openedAt
   }
 }

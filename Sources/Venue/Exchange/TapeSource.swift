@@ -82,7 +82,8 @@ final class TapeSource {
   func time(at now: Int64) -> Int64 {
     guard let startNs else { return firstReceiveNs }
     if isOver { return lastReceiveNs }
-    return firstReceiveNs + Int64(Double(now - startNs) * speed)
+    // Far beyond any tape's end nobody reads the clock; the bound keeps it inside 64 bits.
+    return firstReceiveNs + Int64(min(Double(now - startNs) * speed, 1e18))
   }
 
   /// Starts the clock when it is due; false when it runs already.

@@ -1,11 +1,14 @@
 """cryptofeed keeps the books of several symbols for some seconds; then the exchange stops, and they must equal
 its truth, level for level, at the same update.
 
-Sections: 1 books, 2 trades. cryptofeed is told the addresses and nothing else.
+Sections: 1 books, 2 trades. cryptofeed is told the addresses and nothing else. It takes none but wss, so the
+exchange is served over TLS, and this process trusts the test's authority by the usual environment variables.
 """
 
 import asyncio
 import logging
+import os
+import tempfile
 
 import kit
 from kit import equal
@@ -17,7 +20,10 @@ SYMBOLS = "BTCUSDT,ETHUSDT,SOLUSDT,DOGEUSDT,XRPUSDT"
 def main():
     arguments = kit.arguments(__doc__, ("--seconds", {"type": float, "default": 8}))
     cases = kit.Cases("cryptofeed_book", arguments)
-    venue = Venue(arguments.weir, symbols=SYMBOLS, seed=11)
+    folder = tempfile.TemporaryDirectory(prefix="weir-conformance-")
+    authority, leaf, key = kit.certificate(folder.name)
+    os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"] = authority
+    venue = Venue(arguments.weir, "--tls-cert", leaf, "--tls-key", key, symbols=SYMBOLS, seed=11)
     logging.disable(logging.INFO)
 
     from cryptofeed import FeedHandler
