@@ -10,16 +10,16 @@ import Testing
   "Conformance", .serialized,
   .enabled(if: Peers.areReady, "run scripts/test.sh: it fetches the third parties"))
 struct ConformanceTests {
-  @Test func webSocketServer() throws { try Peers.judge("websocket_server_cases", casesMin: 500) }
-  @Test func webSocketClient() throws { try Peers.judge("websocket_client_cases", casesMin: 350) }
-  @Test func httpServer() throws { try Peers.judge("http_server_cases", casesMin: 200) }
-  @Test func httpClient() throws { try Peers.judge("http_client_cases", casesMin: 90) }
+  @Test func webSocketServer() throws { try Peers.judge("websocket_server_cases", casesMin: 567) }
+  @Test func webSocketClient() throws { try Peers.judge("websocket_client_cases", casesMin: 363) }
+  @Test func httpServer() throws { try Peers.judge("http_server_cases", casesMin: 206) }
+  @Test func httpClient() throws { try Peers.judge("http_client_cases", casesMin: 97) }
 
   @Test(.enabled(if: Peers.hasBrowser, "chromium is not installed; see scripts/test-packages.txt"))
   func browser() throws { try Peers.judge("browser_case", casesMin: 48) }
 
-  @Test func tradingClients() throws { try Peers.judge("venue_clients", casesMin: 30) }
-  @Test func cryptofeedBooks() throws { try Peers.judge("cryptofeed_book", casesMin: 3) }
+  @Test func tradingClients() throws { try Peers.judge("venue_clients", casesMin: 63) }
+  @Test func cryptofeedBooks() throws { try Peers.judge("cryptofeed_book", casesMin: 11) }
 }
 
 /// The environment that scripts/peers.sh makes, and the programs that scripts/test.sh builds.
@@ -83,7 +83,8 @@ enum Peers {
     // `timeout` ends what hangs; our own servers end with the script.
     let words = [
       "/usr/bin/timeout", "--kill-after=5", String(secondsMax), python, "-B",
-      "\(root)/Tests/Conformance/Scripts/\(script).py", "--peer", try #require(peer), "--weir", try #require(weir),
+      "\(root)/Tests/Conformance/Scripts/\(script).py",
+      "--peer", try #require(peer), "--weir", try #require(weir),
     ]
     var arguments = words.map { strdup($0) } + [nil]
     defer { for word in arguments { free(word) } }
