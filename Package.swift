@@ -73,12 +73,8 @@ let package = Package(
       name: "net-peer", dependencies: ["Core", "CZlib", "Net"], path: "Tests/Conformance/Peer",
       swiftSettings: stage),
     .testTarget(
-      name: "ConformanceTests", dependencies: ["Core", "net-peer"], path: "Tests/Conformance",
-      exclude: [
-        "Peer", "page", "utf8_table.json", "requirements.txt", "requirements-connector.txt", "kit.py",
-        "websocket_server_cases.py", "websocket_client_cases.py", "http_server_cases.py", "http_client_cases.py",
-        "browser_case.py", "venue_clients.py", "cryptofeed_book.py",
-      ]),
+      name: "ConformanceTests", dependencies: ["Core"], path: "Tests/Conformance",
+      exclude: ["Peer", "Scripts"]),
     tests("Core", ["Core"]),
     tests("Book", ["Core", "Book"]),
     tests("Binance", ["Core", "Binance"]),

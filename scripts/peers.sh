@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 peers=.deps/peers
 python=/usr/bin/python3
-lists=(Tests/Conformance/requirements.txt Tests/Conformance/requirements-connector.txt)
+lists=(Tests/Conformance/Scripts/requirements.txt Tests/Conformance/Scripts/requirements-connector.txt)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
 source scripts/packages.sh

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Builds the release binary (the end-to-end tests run it) and runs all tests. Arguments go to `swift test`.
+# Builds the release binaries (end-to-end and conformance tests run them) and runs all tests. Arguments go to `swift test`.
 # The whole output is kept in .build/test.log; shown are failures, skips, and a line for each suite.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 swift build --quiet -c release --product weir
+swift build --quiet -c release --product net-peer
 export WEIR_BINARY="$PWD/.build/release/weir"
+export WEIR_PEER="$PWD/.build/release/net-peer"
+# Without them the conformance tests say that they are skipped.
+scripts/peers.sh || true
 export WEIR_DATA="${WEIR_DATA:-../shared/data}"
 [[ -d "$WEIR_DATA" ]] || echo "recordings: none at $WEIR_DATA; tests that need them will be skipped (set WEIR_DATA)"
 

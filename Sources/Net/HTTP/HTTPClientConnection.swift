@@ -58,7 +58,7 @@ final class HTTPClientConnection: ConnectionDelegate {
         self.job = nil
         connection.abort()
         let error: NetError =
-          failure.status == 413 || failure.status == 431
+          failure == .bodyTooLarge || failure == .headTooLarge
           ? .tooLarge("the answer to \(job.name)", bytesMax: bound(failure))
           : .protocol("the answer to \(job.name): \(failure.message)")
         core?.finish(job, .failure(error))

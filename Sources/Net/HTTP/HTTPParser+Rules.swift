@@ -8,6 +8,7 @@ extension HTTPFailure {
   static let bareLineEnd = HTTPFailure(400, "a line must end in CR LF")
   static let foldedField = HTTPFailure(400, "a header field must be on one line")
   static let headTooLarge = HTTPFailure(431, "the header fields are too large")
+  static let tooManyFields = HTTPFailure(431, "there are more than \(HTTPHead.fieldsMax) header fields")
   static let targetTooLong = HTTPFailure(414, "the request target is too long")
   static let bodyTooLarge = HTTPFailure(413, "the body is too large")
 }
@@ -38,7 +39,7 @@ extension HTTPParser {
 
   func checkHeadResult(_ code: llhttp_errno_t) throws(HTTPFailure) {
     switch state.pointee.problem {
-    case .tooManyFields: throw .headTooLarge
+    case .tooManyFields: throw .tooManyFields
     case .nameless: throw HTTPFailure(400, "a header field has no name")
     case .bodyTooLarge, .extensions, .none: break
     }
@@ -94,6 +95,8 @@ extension HTTPParser {
       try checkRequest(hosts: hosts)
     } else if state.pointee.major != 1 {
       throw HTTPFailure(505, "the answer is not of HTTP/1.1")
+    } else if status < 100 {
+      throw HTTPFailure(400, "the status has less than three digits")
     } else if answersHead || status / 100 == 1 || status == 204 || status == 304 {
       return .none
     }

@@ -118,8 +118,8 @@ public final class HTTPResponder {
   ///
   /// Nothing has been answered yet. The request's body ends with this call.
   ///
-  /// - Returns: nil when the connection is gone, or when other requests came before or after this one; the
-  ///   request can be answered as usual then.
+  /// - Returns: nil when the connection is gone, when other requests came before or after this one, or when this
+  ///   one is of HTTP/1.0; the request can be answered as usual then.
   public func takeConnection() -> Connection? {
     precondition(!isAnswered, "a request is answered once")
     guard let connection = owner?.take(sequence) else { return nil }

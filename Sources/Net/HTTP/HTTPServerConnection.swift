@@ -285,6 +285,8 @@ final class HTTPServerConnection: ConnectionDelegate {
   /// ``HTTPResponder/takeConnection()``.
   func take(_ sequence: Int) -> Connection? {
     guard let connection, let core, index(of: sequence) == 0, exchanges.count == 1 else { return nil }
+    // An upgrade asked for in HTTP/1.0 is to be ignored (RFC 9110, 7.8).
+    guard !exchanges[0].isVersion10 else { return nil }
     guard isReading || parser.phase != .body else { return nil }
     if isReading { parser.finishMessage(connection.input) }
     leave()

@@ -92,6 +92,7 @@ final class ClientHandshake: ConnectionDelegate {
 
   /// - Returns: the subprotocol, if any.
   private func checkAnswer() throws(NetError) -> String? {
+    guard response.isVersion11 else { throw .protocol("\(url) answers in another version than HTTP/1.1") }
     let headers = response.headers
     guard headers.contains("Upgrade", token: "websocket"), headers.contains("Connection", token: "Upgrade")
     else { throw .protocol("\(url) switches to something else than websocket") }

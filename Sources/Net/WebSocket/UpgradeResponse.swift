@@ -18,6 +18,8 @@ final class UpgradeResponse {
   }
 
   private(set) var status = 0
+  /// Whether the answer is of HTTP/1.1, the only version that a websocket's handshake has (RFC 6455, 4.1).
+  private(set) var isVersion11 = false
   private(set) var headers = HTTPHeaders()
   private(set) var body: [UInt8] = []
 
@@ -98,6 +100,7 @@ final class UpgradeResponse {
 
   private func endHead() -> Int32 {
     status = Int(llhttp_get_status_code(parser))
+    isVersion11 = llhttp_get_http_major(parser) == 1 && llhttp_get_http_minor(parser) == 1
     let isInterim = (100..<200).contains(status) && status != 101
     if isInterim {
       headers = HTTPHeaders()

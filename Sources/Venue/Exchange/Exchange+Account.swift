@@ -101,6 +101,23 @@ extension Exchange {
       })
   }
 
+  /// One bracket for all notionals: margins are those of the leverage, and nothing is liquidated.
+  func leverageBrackets(_ parameters: RequestParameters) throws(VenueError) -> JSONValue {
+    let names = parameters["symbol"] == nil ? symbolNames : [symbolNames[try symbolIndex(parameters)]]
+    return .array(
+      names.map { name in
+        .object([
+          "symbol": .string(name), "notionalCoef": .number("1.0"),
+          "brackets": .array([
+            .object([
+              "bracket": .integer(1), "initialLeverage": .integer(125), "notionalCap": .integer(1_000_000),
+              "notionalFloor": .integer(0), "maintMarginRatio": .number("0.004"), "cum": .number("0.0"),
+            ])
+          ]),
+        ])
+      })
+  }
+
   func setLeverage(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError) -> JSONValue {
     let symbol = try symbolIndex(parameters)
     guard let leverage = try parameters.integer("leverage") else { throw .missing("leverage") }

@@ -120,6 +120,7 @@ extension Exchange {
     case ("POST", "/fapi/v1/leverage"), ("POST", "/fapi/v1/marginType"),
       ("POST", "/fapi/v1/positionSide/dual"):
       return 1
+    case ("GET", "/fapi/v1/leverageBracket"): return 1
     case ("GET", "/fapi/v1/positionSide/dual"): return 30
     case ("GET", "/fapi/v1/leverageBracket"): return 1
     default: return nil
@@ -170,6 +171,7 @@ extension Exchange {
     case ("GET", "/fapi/v2/balance"), ("GET", "/fapi/v3/balance"): return balances(account)
     case ("GET", "/fapi/v2/positionRisk"): return try positionRisk(account, parameters, all: true)
     case ("GET", "/fapi/v3/positionRisk"): return try positionRisk(account, parameters, all: false)
+    case ("GET", "/fapi/v1/leverageBracket"): return try leverageBrackets(parameters)
     case ("POST", "/fapi/v1/leverage"): return try setLeverage(account, parameters)
     case ("POST", "/fapi/v1/marginType"): return try setMarginType(parameters)
     case ("GET", "/fapi/v1/leverageBracket"): return try leverageBrackets(parameters)

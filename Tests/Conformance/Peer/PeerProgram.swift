@@ -50,6 +50,8 @@ enum PeerProgram {
     }
   }
 
-  /// A client's trust: the named authority, or the system's.
-  static func trust(_ arguments: PeerArguments) throws -> TLSContext { try TLSContext(trusting: arguments.text("--ca")) }
+  /// A client's trust: the named authority; nil for the system's, which takes long to read.
+  static func trust(_ arguments: PeerArguments) throws -> TLSContext? {
+    try arguments.text("--ca").map { try TLSContext(trusting: $0) }
+  }
 }

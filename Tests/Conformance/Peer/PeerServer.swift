@@ -110,8 +110,10 @@ final class PeerServer {
   }
 
   private func events(_ request: HTTPRequest, _ responder: HTTPResponder) {
+    var options = EventStreamOptions()
+    options.retryMs = 100
     let source = EventSeries(
-      responder.events(), count: number(request, "count", 1...1_000_000),
+      responder.events(options), count: number(request, "count", 1...1_000_000),
       intervalNs: Int64(number(request, "interval_ms", 1...10_000)) * Nanoseconds.millisecond, on: loop)
     source.whenOver = { [weak self] in self?.streams[$0] = nil }
     streams[ObjectIdentifier(source)] = source

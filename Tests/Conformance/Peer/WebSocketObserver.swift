@@ -8,7 +8,7 @@ final class WebSocketObserver: WebSocketDelegate {
   private let loop: EventLoop
   private let arguments: PeerArguments
   private var waiting: [String]
-  private let trust: TLSContext
+  private let trust: TLSContext?
   private var url = ""
   private var socket: WebSocket?
   private var timer: TimerID?

@@ -32,9 +32,12 @@ final class WebSocketScript: WebSocketDelegate {
       var text = (0..<size / letters.count).flatMap { _ in letters }
       text += [UInt8](repeating: 0x61, count: size - text.count)
       messages.append(Message(isText: true, bytes: text))
-      messages.append(Message(isText: false, bytes: (0..<size).map { _ in UInt8(truncatingIfNeeded: random.next()) }))
+      let bytes = (0..<size).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+      messages.append(Message(isText: false, bytes: bytes))
     }
-    for index in 0..<300 { messages.append(Message(isText: index % 3 > 0, bytes: Array("message \(index)".utf8))) }
+    for index in 0..<300 {
+      messages.append(Message(isText: index % 3 > 0, bytes: Array("message \(index)".utf8)))
+    }
     self.messages = messages
   }
 
@@ -89,7 +92,7 @@ final class WebSocketScript: WebSocketDelegate {
     guard received < sent else { return fail("a message that was not asked for") }
     let wanted = messages[received]
     guard wanted.isText == isText, wanted.bytes.elementsEqual(bytes) else {
-      return fail("message \(received) of \(wanted.bytes.count) bytes came back as \(bytes.count) other bytes")
+      return fail("message \(received) of \(wanted.bytes.count) bytes came back as other \(bytes.count)")
     }
     received += 1
     proceed()
@@ -102,7 +105,9 @@ final class WebSocketScript: WebSocketDelegate {
 
   func webSocketClosed(_ socket: WebSocket, code: UInt16, reason: String, error: NetError?) {
     ending = (code, reason)
-    if received < messages.count { failure = failure ?? "closed early: \(code) \(reason) \(error.map { "\($0)" } ?? "")" }
+    if received < messages.count {
+      failure = failure ?? "closed early: \(code) \(reason) \(error.map { "\($0)" } ?? "")"
+    }
     loop.stop()
   }
 }

@@ -4,6 +4,7 @@ Sections in the manner of the Autobahn suite: 1 framing, 2 pings and pongs, 3 re
 5 fragmentation, 6 UTF-8, 7 closing, 8 masks and lengths, 9 limits and volume, 10 opening handshake,
 11 slow peers, 12 deflate negotiation, 13 deflated messages, 14 Python websockets, 15 aiohttp.
 """
+
 import asyncio
 import json
 import os
@@ -17,16 +18,33 @@ import time
 import zlib
 
 import kit
-from kit import (ACCEPT, BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT, close_payload, dial, equal, frame,
-                 parse_head, status_of)
+from kit import (
+    ACCEPT,
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    KEY,
+    PING,
+    PONG,
+    TEXT,
+    close_payload,
+    dial,
+    equal,
+    frame,
+    parse_head,
+    status_of,
+)
 
 MIB = 1 << 20
 
 
 def request(port, extensions=None, drop=(), replace=None, extra=(), line="GET /websocket HTTP/1.1"):
     fields = {
-        "Host": f"127.0.0.1:{port}", "Upgrade": "websocket", "Connection": "Upgrade",
-        "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13",
+        "Host": f"127.0.0.1:{port}",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": KEY,
+        "Sec-WebSocket-Version": "13",
     }
     if extensions is not None:
         fields["Sec-WebSocket-Extensions"] = extensions
@@ -118,26 +136,64 @@ def framing(cases, port):
     for kind, name, section in ((TEXT, "text", 1), (BINARY, "binary", 2)):
         for index, size in enumerate([0, 1, 125, 126, 127, 128, 65535, 65536, MIB], 1):
             payload = b"*" * size if kind == TEXT else random.Random(size).randbytes(size)
-            cases.add(f"1.{section}.{index}", f"{name} of {size} bytes", echoes, port,
-                      frame(kind, payload), [(kind, payload)])
+            cases.add(
+                f"1.{section}.{index}",
+                f"{name} of {size} bytes",
+                echoes,
+                port,
+                frame(kind, payload),
+                [(kind, payload)],
+            )
         for index, (size, step) in enumerate([(125, 1), (300, 1), (65536, 997), (MIB, 4093)], 10):
             payload = b"*" * size
-            cases.add(f"1.{section}.{index}", f"{name} of {size} bytes in pieces of {step}", echoes, port,
-                      frame(kind, payload), [(kind, payload)], step)
+            cases.add(
+                f"1.{section}.{index}",
+                f"{name} of {size} bytes in pieces of {step}",
+                echoes,
+                port,
+                frame(kind, payload),
+                [(kind, payload)],
+                step,
+            )
 
 
 def pings(cases, port):
     for index, payload in enumerate([b"", b"Hello", b"\x00\xff\xfe\xfd\xfc\x00\xff", b"\xfe" * 125], 1):
-        cases.add(f"2.{index}", f"ping of {len(payload)} bytes", echoes, port, frame(PING, payload),
-                  [(PONG, payload)])
+        cases.add(
+            f"2.{index}",
+            f"ping of {len(payload)} bytes",
+            echoes,
+            port,
+            frame(PING, payload),
+            [(PONG, payload)],
+        )
     cases.add("2.5", "ping of 126 bytes", fails, port, frame(PING, b"\xfe" * 126), 1002)
-    cases.add("2.6", "ping of 125 bytes, byte by byte", echoes, port, frame(PING, b"\xfe" * 125),
-              [(PONG, b"\xfe" * 125)], 1)
+    cases.add(
+        "2.6",
+        "ping of 125 bytes, byte by byte",
+        echoes,
+        port,
+        frame(PING, b"\xfe" * 125),
+        [(PONG, b"\xfe" * 125)],
+        1,
+    )
     cases.add("2.7", "unsolicited pong", echoes, port, frame(PONG) + frame(TEXT, b"on"), [(TEXT, b"on")])
-    cases.add("2.8", "unsolicited pong with payload", echoes, port, frame(PONG, b"x") + frame(TEXT, b"on"),
-              [(TEXT, b"on")])
-    cases.add("2.9", "unsolicited pong, then ping", echoes, port, frame(PONG, b"x") + frame(PING, b"y"),
-              [(PONG, b"y")])
+    cases.add(
+        "2.8",
+        "unsolicited pong with payload",
+        echoes,
+        port,
+        frame(PONG, b"x") + frame(TEXT, b"on"),
+        [(TEXT, b"on")],
+    )
+    cases.add(
+        "2.9",
+        "unsolicited pong, then ping",
+        echoes,
+        port,
+        frame(PONG, b"x") + frame(PING, b"y"),
+        [(PONG, b"y")],
+    )
     many = b"".join(frame(PING, b"payload-%d" % index) for index in range(10))
     wanted = [(PONG, b"payload-%d" % index) for index in range(10)]
     cases.add("2.10", "ten pings", echoes, port, many, wanted)
@@ -147,64 +203,154 @@ def pings(cases, port):
 
 def reserved(cases, port):
     for rsv in range(1, 8):
-        cases.add(f"3.{rsv}", f"reserved bits {rsv:03b} on text", fails, port, frame(TEXT, b"*", rsv=rsv), 1002)
+        cases.add(
+            f"3.{rsv}", f"reserved bits {rsv:03b} on text", fails, port, frame(TEXT, b"*", rsv=rsv), 1002
+        )
     hello = [(TEXT, b"Hello")]
-    cases.add("3.8", "text, then reserved bits, then ping", fails, port,
-              frame(TEXT, b"Hello") + frame(TEXT, b"x", rsv=2) + frame(PING), 1002, hello)
-    cases.add("3.9", "the same byte by byte", fails, port,
-              frame(TEXT, b"Hello") + frame(TEXT, b"x", rsv=3) + frame(PING), 1002, hello, 1)
-    for index, (opcode, name) in enumerate([(BINARY, "binary"), (PING, "ping"), (PONG, "pong"), (CLOSE, "close")], 10):
+    cases.add(
+        "3.8",
+        "text, then reserved bits, then ping",
+        fails,
+        port,
+        frame(TEXT, b"Hello") + frame(TEXT, b"x", rsv=2) + frame(PING),
+        1002,
+        hello,
+    )
+    cases.add(
+        "3.9",
+        "the same byte by byte",
+        fails,
+        port,
+        frame(TEXT, b"Hello") + frame(TEXT, b"x", rsv=3) + frame(PING),
+        1002,
+        hello,
+        1,
+    )
+    for index, (opcode, name) in enumerate(
+        [(BINARY, "binary"), (PING, "ping"), (PONG, "pong"), (CLOSE, "close")], 10
+    ):
         cases.add(f"3.{index}", f"reserved bit on {name}", fails, port, frame(opcode, rsv=4), 1002)
-    cases.add("3.14", "reserved bit on a continuation", fails, port,
-              frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b", rsv=1), 1002)
+    cases.add(
+        "3.14",
+        "reserved bit on a continuation",
+        fails,
+        port,
+        frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b", rsv=1),
+        1002,
+    )
 
 
 def opcodes(cases, port):
     for section, first in ((1, 3), (2, 11)):
         for index, opcode in enumerate(range(first, first + 5), 1):
             cases.add(f"4.{section}.{index}", f"opcode {opcode}", fails, port, frame(opcode), 1002)
-            cases.add(f"4.{section}.{index + 5}", f"text, then opcode {opcode} with payload", fails, port,
-                      frame(TEXT, b"Hello") + frame(opcode, b"x") + frame(PING), 1002, [(TEXT, b"Hello")])
+            cases.add(
+                f"4.{section}.{index + 5}",
+                f"text, then opcode {opcode} with payload",
+                fails,
+                port,
+                frame(TEXT, b"Hello") + frame(opcode, b"x") + frame(PING),
+                1002,
+                [(TEXT, b"Hello")],
+            )
 
 
 def fragments(cases, port):
     c = CONTINUATION
     whole = [(TEXT, b"fragment1fragment2")]
     two = [frame(TEXT, b"fragment1", fin=False), frame(c, b"fragment2")]
-    cases.add("5.1", "ping in two fragments", fails, port, frame(PING, b"a", fin=False) + frame(c, b"b"), 1002)
-    cases.add("5.2", "pong in two fragments", fails, port, frame(PONG, b"a", fin=False) + frame(c, b"b"), 1002)
+    cases.add(
+        "5.1", "ping in two fragments", fails, port, frame(PING, b"a", fin=False) + frame(c, b"b"), 1002
+    )
+    cases.add(
+        "5.2", "pong in two fragments", fails, port, frame(PONG, b"a", fin=False) + frame(c, b"b"), 1002
+    )
     cases.add("5.3", "text in two fragments", echoes, port, b"".join(two), whole)
     cases.add("5.4", "text in two fragments, in two writes", lambda: two_writes(port, two, whole))
     cases.add("5.5", "text in two fragments, byte by byte", echoes, port, b"".join(two), whole, 1)
     between = two[0] + frame(PING, b"p") + two[1]
     cases.add("5.6", "ping between two fragments", echoes, port, between, [(PONG, b"p")] + whole)
-    cases.add("5.7", "ping between two fragments, byte by byte", echoes, port, between, [(PONG, b"p")] + whole, 1)
+    cases.add(
+        "5.7", "ping between two fragments, byte by byte", echoes, port, between, [(PONG, b"p")] + whole, 1
+    )
     cases.add("5.8", "pong between two fragments", echoes, port, two[0] + frame(PONG, b"p") + two[1], whole)
-    cases.add("5.9", "continuation without a start, final", fails, port, frame(c, b"x") + frame(TEXT, b"y"), 1002)
+    cases.add(
+        "5.9", "continuation without a start, final", fails, port, frame(c, b"x") + frame(TEXT, b"y"), 1002
+    )
     cases.add("5.10", "the same byte by byte", fails, port, frame(c, b"x") + frame(TEXT, b"y"), 1002, (), 1)
-    cases.add("5.11", "continuation after a whole message", fails, port,
-              frame(TEXT, b"y") + frame(c, b"x"), 1002, [(TEXT, b"y")])
-    cases.add("5.12", "continuation without a start, not final", fails, port,
-              frame(c, b"x", fin=False) + frame(TEXT, b"y"), 1002)
-    cases.add("5.13", "two fragments, then a continuation", fails, port,
-              b"".join(two) + frame(c, b"x", fin=False) + frame(TEXT, b"y"), 1002, whole)
+    cases.add(
+        "5.11",
+        "continuation after a whole message",
+        fails,
+        port,
+        frame(TEXT, b"y") + frame(c, b"x"),
+        1002,
+        [(TEXT, b"y")],
+    )
+    cases.add(
+        "5.12",
+        "continuation without a start, not final",
+        fails,
+        port,
+        frame(c, b"x", fin=False) + frame(TEXT, b"y"),
+        1002,
+    )
+    cases.add(
+        "5.13",
+        "two fragments, then a continuation",
+        fails,
+        port,
+        b"".join(two) + frame(c, b"x", fin=False) + frame(TEXT, b"y"),
+        1002,
+        whole,
+    )
     cases.add("5.14", "text within a fragmented text", fails, port, two[0] + frame(TEXT, b"x"), 1002)
-    cases.add("5.15", "binary within a fragmented text", fails, port, two[0] + frame(BINARY, b"x", fin=False), 1002)
-    five = [frame(TEXT, b"f1", fin=False), frame(c, b"f2", fin=False), frame(PING, b"p1"), frame(c, b"f3", fin=False),
-            frame(c, b"f4", fin=False), frame(PING, b"p2"), frame(c, b"f5")]
+    cases.add(
+        "5.15", "binary within a fragmented text", fails, port, two[0] + frame(BINARY, b"x", fin=False), 1002
+    )
+    five = [
+        frame(TEXT, b"f1", fin=False),
+        frame(c, b"f2", fin=False),
+        frame(PING, b"p1"),
+        frame(c, b"f3", fin=False),
+        frame(c, b"f4", fin=False),
+        frame(PING, b"p2"),
+        frame(c, b"f5"),
+    ]
     wanted = [(PONG, b"p1"), (PONG, b"p2"), (TEXT, b"f1f2f3f4f5")]
     cases.add("5.16", "five fragments with pings in between", echoes, port, b"".join(five), wanted)
     cases.add("5.17", "the same byte by byte", echoes, port, b"".join(five), wanted, 1)
-    cases.add("5.18", "empty fragments around a text", echoes, port,
-              frame(TEXT, fin=False) + frame(c, b"x", fin=False) + frame(c), [(TEXT, b"x")])
-    cases.add("5.19", "only empty fragments", echoes, port,
-              frame(BINARY, fin=False) + frame(c, fin=False) + frame(c), [(BINARY, b"")])
+    cases.add(
+        "5.18",
+        "empty fragments around a text",
+        echoes,
+        port,
+        frame(TEXT, fin=False) + frame(c, b"x", fin=False) + frame(c),
+        [(TEXT, b"x")],
+    )
+    cases.add(
+        "5.19",
+        "only empty fragments",
+        echoes,
+        port,
+        frame(BINARY, fin=False) + frame(c, fin=False) + frame(c),
+        [(BINARY, b"")],
+    )
     for index, size in enumerate([1, 64, 997, 65536], 20):
         payload = random.Random(index).randbytes(min(MIB, size * 1000))
-        parts = [payload[start:start + size] for start in range(0, len(payload), size)]
-        data = b"".join(frame(BINARY if number == 0 else c, part, fin=number == len(parts) - 1)
-                        for number, part in enumerate(parts))
-        cases.add(f"5.{index}", f"{len(payload)} bytes in fragments of {size}", echoes, port, data, [(BINARY, payload)])
+        parts = [payload[start : start + size] for start in range(0, len(payload), size)]
+        data = b"".join(
+            frame(BINARY if number == 0 else c, part, fin=number == len(parts) - 1)
+            for number, part in enumerate(parts)
+        )
+        cases.add(
+            f"5.{index}",
+            f"{len(payload)} bytes in fragments of {size}",
+            echoes,
+            port,
+            data,
+            [(BINARY, payload)],
+        )
     cases.add("5.24", "close within a fragmented text", close_within, port)
 
 
@@ -234,30 +380,63 @@ def utf8(cases, port):
     for index, text in enumerate(VALID, 1):
         data = text.encode()
         cases.add(f"6.1.{index}", f"valid {text[:12]!r}", echoes, port, frame(TEXT, data), [(TEXT, data)])
-        parts = [data[place:place + 1] for place in range(len(data))] or [b""]
-        split = b"".join(frame(TEXT if number == 0 else CONTINUATION, part, fin=number == len(parts) - 1)
-                         for number, part in enumerate(parts))
-        cases.add(f"6.2.{index}", f"valid {text[:12]!r}, a frame for each byte", echoes, port, split,
-                  [(TEXT, data)])
+        parts = [data[place : place + 1] for place in range(len(data))] or [b""]
+        split = b"".join(
+            frame(TEXT if number == 0 else CONTINUATION, part, fin=number == len(parts) - 1)
+            for number, part in enumerate(parts)
+        )
+        cases.add(
+            f"6.2.{index}", f"valid {text[:12]!r}, a frame for each byte", echoes, port, split, [(TEXT, data)]
+        )
         # Behind a long run of ASCII, where fast paths hand over.
-        long = LONG_ASCII[:57 + index % 16] + data + LONG_ASCII
-        cases.add(f"6.3.{index}", f"valid {text[:12]!r} within ASCII", echoes, port, frame(TEXT, long), [(TEXT, long)])
+        long = LONG_ASCII[: 57 + index % 16] + data + LONG_ASCII
+        cases.add(
+            f"6.3.{index}",
+            f"valid {text[:12]!r} within ASCII",
+            echoes,
+            port,
+            frame(TEXT, long),
+            [(TEXT, long)],
+        )
     for index, data in enumerate(INVALID, 1):
         cases.add(f"6.4.{index}", f"invalid {data.hex(' ')}", fails, port, frame(TEXT, data), 1007)
-        long = LONG_ASCII[:57 + index % 16] + data + LONG_ASCII
-        cases.add(f"6.5.{index}", f"invalid {data.hex(' ')} within ASCII", fails, port, frame(TEXT, long), 1007)
-        parts = [b"ok "] + [data[place:place + 1] for place in range(len(data))]
-        split = b"".join(frame(TEXT if number == 0 else CONTINUATION, part, fin=number == len(parts) - 1)
-                         for number, part in enumerate(parts))
+        long = LONG_ASCII[: 57 + index % 16] + data + LONG_ASCII
+        cases.add(
+            f"6.5.{index}", f"invalid {data.hex(' ')} within ASCII", fails, port, frame(TEXT, long), 1007
+        )
+        parts = [b"ok "] + [data[place : place + 1] for place in range(len(data))]
+        split = b"".join(
+            frame(TEXT if number == 0 else CONTINUATION, part, fin=number == len(parts) - 1)
+            for number, part in enumerate(parts)
+        )
         cases.add(f"6.6.{index}", f"invalid {data.hex(' ')}, a frame for each byte", fails, port, split, 1007)
-        cases.add(f"6.7.{index}", f"{data.hex(' ')} as binary", echoes, port, frame(BINARY, data), [(BINARY, data)])
-    cases.add("6.8.1", "invalid in the first of two fragments", fails, port,
-              frame(TEXT, b"\xce\xba\xed\xa0\x80", fin=False) + frame(CONTINUATION, b"edited"), 1007)
-    cases.add("6.8.2", "code point cut by the end of the message", fails, port,
-              frame(TEXT, b"\xce", fin=False) + frame(CONTINUATION, b""), 1007)
-    cases.add("6.8.3", "cut code point, ping in between", echoes, port,
-              frame(TEXT, b"\xf0\x9f", fin=False) + frame(PING, b"\xff") + frame(CONTINUATION, b"\x98\x80"),
-              [(PONG, b"\xff"), (TEXT, "😀".encode())])
+        cases.add(
+            f"6.7.{index}", f"{data.hex(' ')} as binary", echoes, port, frame(BINARY, data), [(BINARY, data)]
+        )
+    cases.add(
+        "6.8.1",
+        "invalid in the first of two fragments",
+        fails,
+        port,
+        frame(TEXT, b"\xce\xba\xed\xa0\x80", fin=False) + frame(CONTINUATION, b"edited"),
+        1007,
+    )
+    cases.add(
+        "6.8.2",
+        "code point cut by the end of the message",
+        fails,
+        port,
+        frame(TEXT, b"\xce", fin=False) + frame(CONTINUATION, b""),
+        1007,
+    )
+    cases.add(
+        "6.8.3",
+        "cut code point, ping in between",
+        echoes,
+        port,
+        frame(TEXT, b"\xf0\x9f", fin=False) + frame(PING, b"\xff") + frame(CONTINUATION, b"\x98\x80"),
+        [(PONG, b"\xff"), (TEXT, "😀".encode())],
+    )
 
 
 def closing(cases, port):
@@ -272,15 +451,33 @@ def closing(cases, port):
     cases.add("7.3.3", "close with a code", closes, port, 1000, b"")
     cases.add("7.3.4", "close with a reason", closes, port, 1000, b"Hello World!")
     cases.add("7.3.5", "close with the longest reason", closes, port, 1000, b"*" * 123)
-    cases.add("7.3.6", "close that is too long", fails, port, frame(CLOSE, close_payload(1000, b"*" * 124)), 1002)
-    cases.add("7.5.1", "close with invalid UTF-8", fails, port,
-              frame(CLOSE, close_payload(1000, b"\xce\xba\xed\xa0\x80edited")), 1007)
-    cases.add("7.5.2", "close with a cut code point", fails, port,
-              frame(CLOSE, close_payload(1000, b"abc\xe2\x82")), 1007)
-    for index, code in enumerate([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999], 1):
+    cases.add(
+        "7.3.6", "close that is too long", fails, port, frame(CLOSE, close_payload(1000, b"*" * 124)), 1002
+    )
+    cases.add(
+        "7.5.1",
+        "close with invalid UTF-8",
+        fails,
+        port,
+        frame(CLOSE, close_payload(1000, b"\xce\xba\xed\xa0\x80edited")),
+        1007,
+    )
+    cases.add(
+        "7.5.2",
+        "close with a cut code point",
+        fails,
+        port,
+        frame(CLOSE, close_payload(1000, b"abc\xe2\x82")),
+        1007,
+    )
+    for index, code in enumerate(
+        [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999], 1
+    ):
         cases.add(f"7.7.{index}", f"close code {code}", closes, port, code, b"")
     for index, code in enumerate([0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535], 1):
-        cases.add(f"7.9.{index}", f"invalid close code {code}", fails, port, frame(CLOSE, close_payload(code)), 1002)
+        cases.add(
+            f"7.9.{index}", f"invalid close code {code}", fails, port, frame(CLOSE, close_payload(code)), 1002
+        )
     cases.add("7.10", "the client ends TCP without a close", gone, port)
     cases.add("7.11", "the client resets in a message", reset_within, port)
 
@@ -335,15 +532,36 @@ def reset_within(port):
 def lengths(cases, port):
     for index, opcode in enumerate([TEXT, BINARY, PING, CLOSE], 1):
         payload = close_payload(1000) if opcode == CLOSE else b"x"
-        cases.add(f"8.1.{index}", f"opcode {opcode} without a mask", fails, port, frame(opcode, payload, mask=None), 1002)
+        cases.add(
+            f"8.1.{index}",
+            f"opcode {opcode} without a mask",
+            fails,
+            port,
+            frame(opcode, payload, mask=None),
+            1002,
+        )
     for index, mask in enumerate([b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x01\x00\x00\x80"], 1):
         for size in (1, 7, 8, 9, 4097):
             payload = b"0123456789abcdef" * (size // 16 + 1)
-            cases.add(f"8.2.{index}{size}", f"mask {mask.hex()}, {size} bytes", echoes, port,
-                      frame(TEXT, payload[:size], mask=mask), [(TEXT, payload[:size])])
-    for index, (size, form) in enumerate([(0, 126), (125, 126), (0, 127), (125, 127), (126, 127), (65535, 127)], 1):
-        cases.add(f"8.3.{index}", f"{size} bytes in the form {form}", fails, port,
-                  frame(BINARY, b"x" * size, length_form=form), 1002)
+            cases.add(
+                f"8.2.{index}{size}",
+                f"mask {mask.hex()}, {size} bytes",
+                echoes,
+                port,
+                frame(TEXT, payload[:size], mask=mask),
+                [(TEXT, payload[:size])],
+            )
+    for index, (size, form) in enumerate(
+        [(0, 126), (125, 126), (0, 127), (125, 127), (126, 127), (65535, 127)], 1
+    ):
+        cases.add(
+            f"8.3.{index}",
+            f"{size} bytes in the form {form}",
+            fails,
+            port,
+            frame(BINARY, b"x" * size, length_form=form),
+            1002,
+        )
     head = lambda length: b"\x82\xff" + struct.pack("!Q", length) + b"\1\2\3\4"
     cases.add("8.4.1", "length with the highest bit", fails, port, head(1 << 63) + b"x", (1002, 1009))
     cases.add("8.4.2", "length of 2^62", fails, port, head(1 << 62) + b"x", 1009)
@@ -354,12 +572,28 @@ def limits(cases, port, small_port):
     big = random.Random(9).randbytes(16 * MIB)
     cases.add("9.1", "16 MiB, the largest message", echoes, port, frame(BINARY, big), [(BINARY, big)])
     cases.add("9.2", "one byte more", fails, port, frame(BINARY, big + b"x")[:100], 1009)
-    cases.add("9.3", "message over a small limit, head only", fails, small_port, frame(TEXT, b"x" * 1001)[:8], 1009)
-    cases.add("9.4", "message at a small limit", echoes, small_port, frame(TEXT, b"x" * 1000), [(TEXT, b"x" * 1000)])
-    cases.add("9.5", "fragments over a small limit", fails, small_port,
-              frame(TEXT, b"x" * 600, fin=False) + frame(CONTINUATION, b"x" * 401), 1009)
-    cases.add("9.6", "endless fragments", fails, small_port,
-              frame(BINARY, b"x", fin=False) + frame(CONTINUATION, b"x" * 100, fin=False) * 20, 1009)
+    cases.add(
+        "9.3", "message over a small limit, head only", fails, small_port, frame(TEXT, b"x" * 1001)[:8], 1009
+    )
+    cases.add(
+        "9.4", "message at a small limit", echoes, small_port, frame(TEXT, b"x" * 1000), [(TEXT, b"x" * 1000)]
+    )
+    cases.add(
+        "9.5",
+        "fragments over a small limit",
+        fails,
+        small_port,
+        frame(TEXT, b"x" * 600, fin=False) + frame(CONTINUATION, b"x" * 401),
+        1009,
+    )
+    cases.add(
+        "9.6",
+        "endless fragments",
+        fails,
+        small_port,
+        frame(BINARY, b"x", fin=False) + frame(CONTINUATION, b"x" * 100, fin=False) * 20,
+        1009,
+    )
     count = 20_000
     cases.add("9.7", f"{count} messages in one write", many_messages, port, count)
     cases.add("9.8", "a reader that waits while 32 MiB come back", late_reader, port)
@@ -370,6 +604,7 @@ def many_messages(port, count):
     session = Session(port, seconds=20)
     data = b"".join(frame(TEXT, b"message %d" % index) for index in range(count))
     import threading
+
     writer = threading.Thread(target=session.send, args=(data,))
     writer.start()
     for index in range(count):
@@ -383,6 +618,7 @@ def late_reader(port):
     session = Session(port, seconds=20)
     payload = b"x" * MIB
     import threading
+
     writer = threading.Thread(target=lambda: [session.send(frame(BINARY, payload)) for _ in range(32)])
     writer.start()
     time.sleep(0.5)
@@ -427,46 +663,99 @@ def handshakes(cases, port):
         equal(wire.read_frame(), (True, 0, TEXT, b"up"), "echo")
 
     cases.add("10.1", "plain handshake", accepted, request(port))
-    cases.add("10.2", "field names in lower case", accepted, request(port).replace(
-        b"Sec-WebSocket-Key", b"sec-websocket-key").replace(b"Upgrade: websocket", b"upgrade: WebSocket"))
-    cases.add("10.3", "Connection is a list", accepted, request(port, replace={"Connection": "keep-alive, Upgrade"}))
-    cases.add("10.4", "unknown extensions are ignored", accepted,
-              request(port, "x-unknown; a=1, permessage-foo"),
-              lambda fields: equal(fields.get("sec-websocket-extensions"), None, "Sec-WebSocket-Extensions"))
-    cases.add("10.5", "no subprotocol is made up", accepted,
-              request(port, replace={"Sec-WebSocket-Protocol": "chat, superchat"}),
-              lambda fields: equal(fields.get("sec-websocket-protocol"), None, "Sec-WebSocket-Protocol"))
-    cases.add("10.6", "query and odd characters in the target", accepted,
-              request(port, line="GET /websocket?streams=btcusdt@depth@100ms/a!b&x=%20 HTTP/1.1"))
+    cases.add(
+        "10.2",
+        "field names in lower case",
+        accepted,
+        request(port)
+        .replace(b"Sec-WebSocket-Key", b"sec-websocket-key")
+        .replace(b"Upgrade: websocket", b"upgrade: WebSocket"),
+    )
+    cases.add(
+        "10.3", "Connection is a list", accepted, request(port, replace={"Connection": "keep-alive, Upgrade"})
+    )
+    cases.add(
+        "10.4",
+        "unknown extensions are ignored",
+        accepted,
+        request(port, "x-unknown; a=1, permessage-foo"),
+        lambda fields: equal(fields.get("sec-websocket-extensions"), None, "Sec-WebSocket-Extensions"),
+    )
+    cases.add(
+        "10.5",
+        "no subprotocol is made up",
+        accepted,
+        request(port, replace={"Sec-WebSocket-Protocol": "chat, superchat"}),
+        lambda fields: equal(fields.get("sec-websocket-protocol"), None, "Sec-WebSocket-Protocol"),
+    )
+    cases.add(
+        "10.6",
+        "query and odd characters in the target",
+        accepted,
+        request(port, line="GET /websocket?streams=btcusdt@depth@100ms/a!b&x=%20 HTTP/1.1"),
+    )
     cases.add("10.7", "missing key", refused, request(port, drop=["Sec-WebSocket-Key"]), 400)
     for index, key in enumerate(["", "c2hvcnQ=", "not base64 at all!!!!!!!", KEY + "AAAA", KEY[:-1]], 1):
-        cases.add(f"10.8.{index}", f"key {key!r}", refused, request(port, replace={"Sec-WebSocket-Key": key}), 400)
+        cases.add(
+            f"10.8.{index}", f"key {key!r}", refused, request(port, replace={"Sec-WebSocket-Key": key}), 400
+        )
     cases.add("10.9", "two keys", refused, request(port, extra=[f"Sec-WebSocket-Key: {KEY}"]), 400)
+
     def version(text):
         fields = refused(request(port, replace={"Sec-WebSocket-Version": text}), 426, 400)
         assert "13" in fields.get("sec-websocket-version", ""), "the refusal does not name version 13"
+
     for index, text in enumerate(["8", "0", "12", "14", "130", ""], 1):
         cases.add(f"10.10.{index}", f"version {text!r}", version, text)
     cases.add("10.11", "missing version", refused, request(port, drop=["Sec-WebSocket-Version"]), 400, 426)
     cases.add("10.12", "missing Upgrade", refused, request(port, drop=["Upgrade"]), 400, 404, 426)
-    cases.add("10.13", "Upgrade to something else", refused, request(port, replace={"Upgrade": "h2c"}), 400, 404, 426, 501)
+    cases.add(
+        "10.13",
+        "Upgrade to something else",
+        refused,
+        request(port, replace={"Upgrade": "h2c"}),
+        400,
+        404,
+        426,
+        501,
+    )
     cases.add("10.14", "missing Connection", refused, request(port, drop=["Connection"]), 400, 404, 426)
-    cases.add("10.15", "Connection without upgrade", refused,
-              request(port, replace={"Connection": "keep-alive"}), 400, 404, 426)
+    cases.add(
+        "10.15",
+        "Connection without upgrade",
+        refused,
+        request(port, replace={"Connection": "keep-alive"}),
+        400,
+        404,
+        426,
+    )
     for index, method in enumerate(["POST", "PUT", "HEAD", "OPTIONS"], 1):
-        cases.add(f"10.16.{index}", f"{method} instead of GET", refused,
-                  request(port, line=f"{method} /websocket HTTP/1.1"), 400, 404, 405)
+        cases.add(
+            f"10.16.{index}",
+            f"{method} instead of GET",
+            refused,
+            request(port, line=f"{method} /websocket HTTP/1.1"),
+            400,
+            404,
+            405,
+        )
     cases.add("10.17", "HTTP/1.0", refused, request(port, line="GET /websocket HTTP/1.0"), 400, 426, 505)
     cases.add("10.18", "missing Host", refused, request(port, drop=["Host"]), 400)
     cases.add("10.19", "a body", refused, request(port, replace={"Content-Length": "3"}) + b"abc", 400, 413)
-    cases.add("10.20", "frames right behind the head", lambda: Session(
-        port, behind=frame(TEXT, b"early") + frame(PING, b"p")).expect((TEXT, b"early"), (PONG, b"p")))
+    cases.add(
+        "10.20",
+        "frames right behind the head",
+        lambda: Session(port, behind=frame(TEXT, b"early") + frame(PING, b"p")).expect(
+            (TEXT, b"early"), (PONG, b"p")
+        ),
+    )
 
     def bytewise():
         wire = dial(port)
         wire.send_bytewise(request(port) + frame(TEXT, b"early"))
         equal(status_of(wire.read_head()), 101, "status")
         equal(wire.read_frame(), (True, 0, TEXT, b"early"), "echo")
+
     cases.add("10.21", "byte by byte", bytewise)
     cases.add("10.22", "head of 64 KiB", refused, request(port, extra=["X-Fill: " + "x" * 65536]), 431, 400)
 
@@ -476,30 +765,44 @@ def handshakes(cases, port):
         answer = wire.read_all()
         assert answer == b"" or status_of(answer) in (400, 431, 505, 501), f"the answer is {answer[:80]!r}"
         wire.close()
+
     rng = random.Random(7)
-    for index, data in enumerate([
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rng.randbytes(500), b"\0" * 300, b"\r\n" * 20 + b"\0",
-        rng.randbytes(2000), b"GET / HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame(TEXT, b"hi") * 40,
-        b"GET /websocket\r\n\r\n",
-    ], 1):
+    for index, data in enumerate(
+        [
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rng.randbytes(500),
+            b"\0" * 300,
+            b"\r\n" * 20 + b"\0",
+            rng.randbytes(2000),
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            frame(TEXT, b"hi") * 40,
+            b"GET /websocket\r\n\r\n",
+        ],
+        1,
+    ):
         cases.add(f"10.23.{index}", f"garbage {data[:12]!r}", garbage, data)
 
     def reader_of_two():
         """A key of another value gives another accept; the server does not answer by rote."""
         import base64, hashlib
+
         for _ in range(20):
             key = base64.b64encode(os.urandom(16)).decode()
             wire = dial(port)
             wire.send(request(port, replace={"Sec-WebSocket-Key": key}))
             digest = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
             fields = parse_head(wire.read_head())[1]
-            equal(fields.get("sec-websocket-accept"), base64.b64encode(digest).decode(), "Sec-WebSocket-Accept")
+            equal(
+                fields.get("sec-websocket-accept"), base64.b64encode(digest).decode(), "Sec-WebSocket-Accept"
+            )
             wire.close()
+
     cases.add("10.24", "twenty random keys", reader_of_two)
 
 
 def slow(cases, port):
     """Against a server whose head timeout is 0.5 s and that pings every 0.3 s, waiting 0.6 s for the pong."""
+
     def ended_within(wire, seconds, *statuses):
         start = time.monotonic()
         answer = wire.read_all()
@@ -521,7 +824,7 @@ def slow(cases, port):
         start = time.monotonic()
         wire.socket.settimeout(0.05)
         for index in range(len(data)):
-            wire.send(data[index:index + 1])
+            wire.send(data[index : index + 1])
             try:
                 if not wire.more():
                     break
@@ -563,10 +866,17 @@ def slow(cases, port):
         session.wire.read_all()
         assert time.monotonic() - start < 4, "the server waits for ever for the end of a failed connection"
 
-    for index, (title, run) in enumerate([
-        ("connection without a byte", silent), ("half a head", slow_head), ("head that drips", dripping),
-        ("pings without pongs", no_pong), ("pings with pongs", pongs), ("client that never ends", unfinished_close),
-    ], 1):
+    for index, (title, run) in enumerate(
+        [
+            ("connection without a byte", silent),
+            ("half a head", slow_head),
+            ("head that drips", dripping),
+            ("pings without pongs", no_pong),
+            ("pings with pongs", pongs),
+            ("client that never ends", unfinished_close),
+        ],
+        1,
+    ):
         cases.add(f"11.{index}", title, run)
 
 
@@ -576,8 +886,10 @@ def parse_extension(text):
         return None
     name, *rest = [part.strip() for part in text.split(";")]
     equal(name, "permessage-deflate", "extension")
-    return {part.split("=")[0].strip(): part.split("=")[1].strip().strip('"') if "=" in part else True
-            for part in rest}
+    return {
+        part.split("=")[0].strip(): part.split("=")[1].strip().strip('"') if "=" in part else True
+        for part in rest
+    }
 
 
 class Deflated:
@@ -625,8 +937,14 @@ def deflated_echo(port, offer, check=None, messages=None):
 
 
 DEFLATE_MESSAGES = [
-    b"", b"a", b"Hello", b"Hello", b'{"e":"depthUpdate","b":[["1.5","2"]]}' * 30, b"x" * 70_000,
-    bytes(random.Random(4).choices(b"0123456789.,[]", k=40_000)), b"Hello",
+    b"",
+    b"a",
+    b"Hello",
+    b"Hello",
+    b'{"e":"depthUpdate","b":[["1.5","2"]]}' * 30,
+    b"x" * 70_000,
+    bytes(random.Random(4).choices(b"0123456789.,[]", k=40_000)),
+    b"Hello",
 ]
 
 
@@ -647,8 +965,12 @@ def negotiation(cases, port):
 
     def agreed_to(offer, parameter):
         def check(agreed):
-            known = {"server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits",
-                     "client_max_window_bits"}
+            known = {
+                "server_no_context_takeover",
+                "client_no_context_takeover",
+                "server_max_window_bits",
+                "client_max_window_bits",
+            }
             assert set(agreed) <= known, f"unknown parameters in {agreed}"
             if parameter:
                 assert parameter in agreed, f"{parameter} is not in the answer {agreed}"
@@ -660,10 +982,13 @@ def negotiation(cases, port):
             elif "client_max_window_bits=" in offer:
                 wanted = int(offer.split("client_max_window_bits=")[1].split(";")[0])
                 # Without it in the answer the client keeps within what it said itself.
-                assert int(agreed.get("client_max_window_bits", wanted)) <= wanted, f"the client's window is {agreed}"
+                assert (
+                    int(agreed.get("client_max_window_bits", wanted)) <= wanted
+                ), f"the client's window is {agreed}"
                 agreed.setdefault("client_max_window_bits", wanted)
             for flag in ("server_no_context_takeover", "client_no_context_takeover"):
                 equal(agreed.get(flag, True), True, flag)
+
         deflated_echo(port, offer, check)
 
     for index, (offer, parameter) in enumerate(good, 1):
@@ -677,21 +1002,40 @@ def negotiation(cases, port):
         session.finish()
 
     bad = [
-        "; foo", "; foo=1", "; server_max_window_bits", "; server_max_window_bits=7", "; server_max_window_bits=16",
-        "; server_max_window_bits=abc", "; server_max_window_bits=09", "; server_max_window_bits=-9",
-        "; client_max_window_bits=7", "; client_max_window_bits=16", "; client_max_window_bits=x",
-        "; server_no_context_takeover=1", "; client_no_context_takeover=true",
+        "; foo",
+        "; foo=1",
+        "; server_max_window_bits",
+        "; server_max_window_bits=7",
+        "; server_max_window_bits=16",
+        "; server_max_window_bits=abc",
+        "; server_max_window_bits=09",
+        "; server_max_window_bits=-9",
+        "; client_max_window_bits=7",
+        "; client_max_window_bits=16",
+        "; client_max_window_bits=x",
+        "; server_no_context_takeover=1",
+        "; client_no_context_takeover=true",
         "; server_no_context_takeover; server_no_context_takeover",
         "; client_max_window_bits=10; client_max_window_bits=11",
         "; server_max_window_bits=10; server_max_window_bits=10",
     ]
     for index, offer in enumerate(bad, 1):
         cases.add(f"12.2.{index}", f"offer {name}{offer} is declined", declined, name + offer)
-    cases.add("12.3.1", "second offer is taken where the first is not known", agreed_to,
-              f"{name}; foo, {name}; server_no_context_takeover", "server_no_context_takeover")
-    cases.add("12.3.2", "first of two good offers", deflated_echo, port,
-              f"{name}; server_max_window_bits=10, {name}",
-              lambda agreed: equal(agreed.get("server_max_window_bits"), "10", "server_max_window_bits"))
+    cases.add(
+        "12.3.1",
+        "second offer is taken where the first is not known",
+        agreed_to,
+        f"{name}; foo, {name}; server_no_context_takeover",
+        "server_no_context_takeover",
+    )
+    cases.add(
+        "12.3.2",
+        "first of two good offers",
+        deflated_echo,
+        port,
+        f"{name}; server_max_window_bits=10, {name}",
+        lambda agreed: equal(agreed.get("server_max_window_bits"), "10", "server_max_window_bits"),
+    )
     cases.add("12.3.3", "another extension in front", deflated_echo, port, f"x-webkit-deflate-frame, {name}")
 
     def eight():
@@ -703,13 +1047,16 @@ def negotiation(cases, port):
         equal(agreed.get("server_max_window_bits"), "8", "server_max_window_bits")
         session.wire.close()
         deflated_echo(port, f"{name}; server_max_window_bits=8")
+
     cases.add("12.3.4", "server window of 8 bits", eight)
+
     def client_eight():
         session = Session(port, f"{name}; client_max_window_bits=8")
         agreed = parse_extension(session.fields.get("sec-websocket-extensions"))
         if agreed is not None:
             assert int(agreed.get("client_max_window_bits", 8)) <= 8, f"more than the client can do: {agreed}"
         session.finish()
+
     cases.add("12.3.5", "client window of 8 bits", client_eight)
 
 
@@ -747,6 +1094,7 @@ def deflated(cases, port, small_port):
         receive(session, codec, (TEXT, b"deflated"))
         receive(session, codec, (TEXT, b"plain again"))
         session.finish()
+
     cases.add("13.1", "plain messages stay allowed", plain_message)
 
     def in_fragments(size, with_ping):
@@ -754,18 +1102,26 @@ def deflated(cases, port, small_port):
         for _ in range(3):
             payload = b"fragmented and deflated " * 400
             packed = codec.pack(payload)
-            parts = [packed[place:place + size] for place in range(0, len(packed), size)]
+            parts = [packed[place : place + size] for place in range(0, len(packed), size)]
             for number, part in enumerate(parts):
                 last = number == len(parts) - 1
-                session.send(frame(TEXT if number == 0 else CONTINUATION, part, fin=last, rsv=4 if number == 0 else 0))
+                session.send(
+                    frame(TEXT if number == 0 else CONTINUATION, part, fin=last, rsv=4 if number == 0 else 0)
+                )
                 if with_ping and not last:
                     session.send(frame(PING, b"between"))
                     receive(session, codec, (PONG, b"between"))
             receive(session, codec, (TEXT, payload))
         session.finish()
+
     for index, (size, ping) in enumerate([(1, False), (7, False), (50, False), (20, True)], 2):
-        cases.add(f"13.{index}", f"deflated message in fragments of {size}{', pings between' if ping else ''}",
-                  in_fragments, size, ping)
+        cases.add(
+            f"13.{index}",
+            f"deflated message in fragments of {size}{', pings between' if ping else ''}",
+            in_fragments,
+            size,
+            ping,
+        )
 
     def empty_tail():
         """An empty final fragment, as some clients end a message."""
@@ -773,6 +1129,7 @@ def deflated(cases, port, small_port):
         session.send(frame(TEXT, codec.pack(b"with an empty end"), rsv=4, fin=False), frame(CONTINUATION))
         receive(session, codec, (TEXT, b"with an empty end"))
         session.finish()
+
     cases.add("13.6", "empty final fragment", empty_tail)
 
     def final_block():
@@ -783,6 +1140,7 @@ def deflated(cases, port, small_port):
         session.send(frame(TEXT, packed, rsv=4))
         receive(session, Deflated({"server_no_context_takeover": True}), (TEXT, b"Hello"))
         session.finish()
+
     cases.add("13.7", "a block with the final bit", final_block)
 
     def stored():
@@ -791,6 +1149,7 @@ def deflated(cases, port, small_port):
         session.send(frame(TEXT, bytes.fromhex("000500faff48656c6c6f00"), rsv=4))
         receive(session, codec, (TEXT, b"Hello"))
         session.finish()
+
     cases.add("13.8", "a stored block", stored)
 
     def rfc_example():
@@ -800,6 +1159,7 @@ def deflated(cases, port, small_port):
             session.send(frame(TEXT, bytes.fromhex(data), rsv=4))
             receive(session, codec, (TEXT, b"Hello"))
         session.finish()
+
     cases.add("13.9", "the RFC's examples", rfc_example)
 
     def two_blocks():
@@ -808,28 +1168,54 @@ def deflated(cases, port, small_port):
         session.send(frame(TEXT, bytes.fromhex("f248050000 00ffffcac9c90700".replace(" ", "")), rsv=4))
         receive(session, codec, (TEXT, b"Hello"))
         session.finish()
+
     cases.add("13.10", "two blocks in a message", two_blocks)
 
     def refused(data, *codes, at=None):
         session, _ = opened(at=at)
         session.send(data)
         session.expect_failure(*codes)
+
     packed = zlib.compress(b"x" * 100, 6)[2:-4]
     deflate_ok = Deflated({}).pack(b"some text")
-    cases.add("13.11", "reserved bit 1 on a continuation", refused,
-              frame(TEXT, deflate_ok[:2], fin=False, rsv=4) + frame(CONTINUATION, deflate_ok[2:], rsv=4), 1002)
+    cases.add(
+        "13.11",
+        "reserved bit 1 on a continuation",
+        refused,
+        frame(TEXT, deflate_ok[:2], fin=False, rsv=4) + frame(CONTINUATION, deflate_ok[2:], rsv=4),
+        1002,
+    )
     cases.add("13.12", "reserved bit 1 on a ping", refused, frame(PING, b"x", rsv=4), 1002)
     cases.add("13.13", "reserved bit 1 on a close", refused, frame(CLOSE, close_payload(1000), rsv=4), 1002)
     cases.add("13.14", "reserved bit 2 with deflate", refused, frame(TEXT, deflate_ok, rsv=6), 1002)
-    for index, data in enumerate([b"\xff" * 10, b"\x06\x07\x08", bytes(range(7, 60)), packed[:3] + b"\xff\xff\xff"], 15):
-        cases.add(f"13.{index}", f"no deflate data: {data[:6].hex()}", refused, frame(BINARY, data, rsv=4),
-                  1002, 1003, 1007, 1008, 1011)
-    cases.add("13.19", "invalid UTF-8 inside deflate", refused,
-              frame(TEXT, Deflated({}).pack(b"ok \xed\xa0\x80"), rsv=4), 1007)
+    for index, data in enumerate(
+        [b"\xff" * 10, b"\x06\x07\x08", bytes(range(7, 60)), packed[:3] + b"\xff\xff\xff"], 15
+    ):
+        cases.add(
+            f"13.{index}",
+            f"no deflate data: {data[:6].hex()}",
+            refused,
+            frame(BINARY, data, rsv=4),
+            1002,
+            1003,
+            1007,
+            1008,
+            1011,
+        )
+    cases.add(
+        "13.19",
+        "invalid UTF-8 inside deflate",
+        refused,
+        frame(TEXT, Deflated({}).pack(b"ok \xed\xa0\x80"), rsv=4),
+        1007,
+    )
     bomb = Deflated({}).pack(b"\0" * (64 * MIB))
     cases.add("13.20", f"{len(bomb)} bytes that inflate to 64 MiB", refused, frame(BINARY, bomb, rsv=4), 1009)
-    cases.add("13.21", "small bomb over a small limit", lambda: refused(
-        frame(BINARY, Deflated({}).pack(b"\0" * 100_000), rsv=4), 1009, at=small_port))
+    cases.add(
+        "13.21",
+        "small bomb over a small limit",
+        lambda: refused(frame(BINARY, Deflated({}).pack(b"\0" * 100_000), rsv=4), 1009, at=small_port),
+    )
 
     def volume(extra):
         session, codec = opened(extra)
@@ -839,8 +1225,17 @@ def deflated(cases, port, small_port):
             session.send(frame(BINARY if index % 2 else TEXT, codec.pack(payload), rsv=4))
             receive(session, codec, (BINARY if index % 2 else TEXT, payload))
         session.finish()
-    for index, extra in enumerate(["", "; server_no_context_takeover", "; client_no_context_takeover",
-                                   "; server_max_window_bits=9", "; client_max_window_bits=9"], 22):
+
+    for index, extra in enumerate(
+        [
+            "",
+            "; server_no_context_takeover",
+            "; client_no_context_takeover",
+            "; server_max_window_bits=9",
+            "; client_max_window_bits=9",
+        ],
+        22,
+    ):
         cases.add(f"13.{index}", f"200 messages, offer{extra or ' without parameters'}", volume, extra)
 
     def large():
@@ -850,12 +1245,14 @@ def deflated(cases, port, small_port):
         session.send(frame(BINARY, codec.pack(payload), rsv=4))
         receive(session, codec, (BINARY, payload))
         session.finish()
+
     cases.add("13.27", "4 MB deflated", large)
 
 
 def library(cases, port, deflate_port, tls_port, authority):
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosedError
+
     context = ssl.create_default_context(cafile=authority)
 
     async def talk(url, **options):
@@ -878,11 +1275,13 @@ def library(cases, port, deflate_port, tls_port, authority):
             for index in range(500):
                 equal(await client.recv(), f"message {index}", "echo")
             return client.response.headers.get("Sec-WebSocket-Extensions")
+
     run = lambda coroutine: asyncio.run(asyncio.wait_for(coroutine, 30))
 
     def compressed(url, wanted, **options):
         found = run(talk(url, **options))
         equal(found is not None, wanted, "whether deflate was agreed on")
+
     ws = f"ws://127.0.0.1:{port}/websocket"
     cases.add("14.1", "echo, fragments, pings; deflate declined", lambda: compressed(ws, False))
     cases.add("14.2", "without deflate", lambda: compressed(ws, False, compression=None))
@@ -891,9 +1290,12 @@ def library(cases, port, deflate_port, tls_port, authority):
 
     def windows(bits):
         from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+
         factory = ClientPerMessageDeflateFactory(
-            server_max_window_bits=bits, client_max_window_bits=bits, server_no_context_takeover=bits % 2 == 0)
+            server_max_window_bits=bits, client_max_window_bits=bits, server_no_context_takeover=bits % 2 == 0
+        )
         compressed(f"ws://127.0.0.1:{deflate_port}/websocket", True, extensions=[factory], compression=None)
+
     for index, bits in enumerate(range(9, 16), 5):
         cases.add(f"14.{index}", f"windows of {bits} bits", windows, bits)
 
@@ -904,23 +1306,32 @@ def library(cases, port, deflate_port, tls_port, authority):
                 await client.recv()
             except ConnectionClosedError as error:
                 return error.rcvd and error.rcvd.code
-    cases.add("14.12", "invalid text is closed with 1007", lambda: equal(run(code_of(b"\xff\xfe")), 1007, "code"))
+
+    cases.add(
+        "14.12", "invalid text is closed with 1007", lambda: equal(run(code_of(b"\xff\xfe")), 1007, "code")
+    )
 
     async def ends():
         client = await connect(ws, proxy=None)
         await client.close(4001, "enough")
         return client.close_code, client.close_reason
-    cases.add("14.13", "close code and reason come back",
-              lambda: equal(run(ends())[0], 4001, "close code"))
+
+    cases.add("14.13", "close code and reason come back", lambda: equal(run(ends())[0], 4001, "close code"))
 
     async def not_trusted():
         try:
             await connect(f"wss://localhost:{tls_port}/websocket", proxy=None)
         except ssl.SSLCertVerificationError:
             return True
-    cases.add("14.14", "unknown authority is refused by the client, and the server lives on",
-              lambda: (equal(run(not_trusted()), True, "refusal"),
-                       compressed(f"wss://localhost:{tls_port}/websocket", True, ssl=context)))
+
+    cases.add(
+        "14.14",
+        "unknown authority is refused by the client, and the server lives on",
+        lambda: (
+            equal(run(not_trusted()), True, "refusal"),
+            compressed(f"wss://localhost:{tls_port}/websocket", True, ssl=context),
+        ),
+    )
 
     async def together():
         async def one(number):
@@ -928,12 +1339,15 @@ def library(cases, port, deflate_port, tls_port, authority):
                 for index in range(20):
                     await client.send(f"{number} {index}")
                     equal(await client.recv(), f"{number} {index}", "echo")
+
         await asyncio.gather(*(one(number) for number in range(50)))
+
     cases.add("14.15", "fifty clients at once", lambda: run(together()))
 
 
 def aiohttp_client(cases, port, deflate_port, tls_port, authority):
     import aiohttp
+
     context = ssl.create_default_context(cafile=authority)
 
     async def talk(url, **options):
@@ -952,18 +1366,29 @@ def aiohttp_client(cases, port, deflate_port, tls_port, authority):
                 await client.close()
                 equal(client.close_code, 1000, "close code")
                 return client.compress
+
     run = lambda coroutine: asyncio.run(asyncio.wait_for(coroutine, 30))
     cases.add("15.1", "echo", lambda: run(talk(f"http://127.0.0.1:{port}/websocket")))
     for index, bits in enumerate((9, 12, 15), 2):
-        cases.add(f"15.{index}", f"deflate with {bits} bits", lambda bits=bits: equal(
-            run(talk(f"http://127.0.0.1:{deflate_port}/websocket", compress=bits)) > 0, True, "deflate"))
+        cases.add(
+            f"15.{index}",
+            f"deflate with {bits} bits",
+            lambda bits=bits: equal(
+                run(talk(f"http://127.0.0.1:{deflate_port}/websocket", compress=bits)) > 0, True, "deflate"
+            ),
+        )
     cases.add("15.5", "TLS", lambda: run(talk(f"https://localhost:{tls_port}/websocket", ssl=context)))
-    cases.add("15.6", "deflate asked for and declined", lambda: equal(
-        run(talk(f"http://127.0.0.1:{port}/websocket", compress=15)), 0, "deflate"))
+    cases.add(
+        "15.6",
+        "deflate asked for and declined",
+        lambda: equal(run(talk(f"http://127.0.0.1:{port}/websocket", compress=15)), 0, "deflate"),
+    )
 
 
 def main():
-    arguments = kit.arguments(__doc__, ("--reference", {"help": "ports of other servers, for trying the table"}))
+    arguments = kit.arguments(
+        __doc__, ("--reference", {"help": "ports of other servers, for trying the table"})
+    )
     cases = kit.Cases("websocket_server_cases", arguments)
     with tempfile.TemporaryDirectory(prefix="weir-conformance-") as folder:
         authority, leaf, key = kit.certificate(folder)

@@ -1,4 +1,5 @@
 """What the conformance scripts share: numbered cases, a verdict, our processes, raw websocket frames."""
+
 import argparse
 import atexit
 import ctypes
@@ -35,6 +36,7 @@ class Cases:
         self.skipped = []
         self.passed = 0
         self.sections = {}
+        self.ran = []
 
     def add(self, number, title, run, *values):
         if self.only and not fnmatch.fnmatch(number, self.only):
@@ -50,6 +52,7 @@ class Cases:
             pool = ThreadPoolExecutor(workers)
             outcomes = pool.map(self._one, table)
         for (number, title, _, _), found, seconds in outcomes:
+            self.ran.append((number, title))
             section = number.split(".")[0]
             self.sections[section] = self.sections.get(section, 0) + 1
             if found is None:
@@ -59,7 +62,9 @@ class Cases:
             else:
                 self.failed.append({"case": number, "title": title, "found": found})
             if self.verbose:
-                state = "ok" if found is None else "skipped" if isinstance(found, Skipped) else "FAILED: " + found
+                state = (
+                    "ok" if found is None else "skipped" if isinstance(found, Skipped) else "FAILED: " + found
+                )
                 print(f"{number:10} {title:70} {seconds * 1000:6.0f} ms  {state}", file=sys.stderr)
 
     def _one(self, entry):
@@ -80,10 +85,20 @@ class Cases:
 
     def finish(self):
         cases = self.passed + len(self.failed) + len(self.skipped)
-        print(json.dumps({
-            "script": self.name, "cases": cases, "passed": self.passed, "failed": self.failed,
-            "skipped": self.skipped, "sections": self.sections,
-        }), flush=True)
+        print(
+            json.dumps(
+                {
+                    "script": self.name,
+                    "cases": cases,
+                    "passed": self.passed,
+                    "failed": self.failed,
+                    "skipped": self.skipped,
+                    "sections": self.sections,
+                    "table": self.ran,
+                }
+            ),
+            flush=True,
+        )
         # Threads of third-party clients that wait for something must not keep the verdict waiting.
         stop_all()
         os._exit(0 if self.passed > 0 and not self.failed else 1)
@@ -122,8 +137,13 @@ def die_with_parent():
 def start(*words, environment=None):
     """Starts one of our servers; returns the process and its ready line."""
     process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, preexec_fn=die_with_parent,
-        env=None if environment is None else {**os.environ, **environment})
+        words,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=die_with_parent,
+        env=None if environment is None else {**os.environ, **environment},
+    )
     started.append(process)
     ready, _, _ = select.select([process.stdout], [], [], 20)
     line = process.stdout.readline() if ready else ""
@@ -154,19 +174,62 @@ def stop_all():
 
 
 def certificate(folder):
-    """An authority of this test's own and a certificate of it for localhost; (authority, certificate, key)."""
+    """An authority of this test's own and its certificate for localhost: (authority, certificate, key)."""
+
     def openssl(*words):
         subprocess.run(["openssl", *words], check=True, capture_output=True)
 
     path = lambda name: os.path.join(folder, name)
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-subj", "/CN=Weir test authority", "-keyout", path("ca.key"), "-out", path("ca.pem"))
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
-            "-keyout", path("leaf.key"), "-out", path("leaf.csr"))
+    openssl(
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=Weir test authority",
+        "-keyout",
+        path("ca.key"),
+        "-out",
+        path("ca.pem"),
+    )
+    openssl(
+        "req",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-keyout",
+        path("leaf.key"),
+        "-out",
+        path("leaf.csr"),
+    )
     with open(path("names"), "w") as file:
         file.write("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
-    openssl("x509", "-req", "-in", path("leaf.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
-            "-CAcreateserial", "-days", "2", "-extfile", path("names"), "-out", path("leaf.pem"))
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        path("leaf.csr"),
+        "-CA",
+        path("ca.pem"),
+        "-CAkey",
+        path("ca.key"),
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        path("names"),
+        "-out",
+        path("leaf.pem"),
+    )
     return path("ca.pem"), path("leaf.pem"), path("leaf.key")
 
 
@@ -196,7 +259,7 @@ def frame(opcode, payload=b"", fin=True, rsv=0, mask=b"\x37\xfa\x21\x3d", length
 def masked(payload, mask):
     if not payload:
         return b""
-    whole = (mask * (len(payload) // 4 + 1))[:len(payload)]
+    whole = (mask * (len(payload) // 4 + 1))[: len(payload)]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(whole, "big")).to_bytes(len(payload), "big")
 
 
@@ -224,7 +287,7 @@ class Wire:
 
     def send_bytewise(self, data, step=1, pause=0):
         for index in range(0, len(data), step):
-            self.send(data[index:index + step])
+            self.send(data[index : index + step])
             if pause:
                 time.sleep(pause)
 

@@ -1,9 +1,10 @@
 """Weir's HTTP server against raw sockets, h11, aiohttp, curl and wrk.
 
-Sections: 1 requests that must be answered, 2 requests that must be refused, 3 smuggling: what one reader takes for
-one request and another for two, 4 pipelining and connections, 5 slow peers and limits, 6 h11 judges the answers,
-7 aiohttp, 8 curl, 9 wrk, 10 files, tokens and events.
+Sections: 1 requests that must be answered, 2 requests that must be refused, 3 smuggling: what one reader takes
+for one request and another for two, 4 pipelining and connections, 5 slow peers and limits, 6 h11 judges the
+answers, 7 aiohttp, 8 curl, 9 wrk, 10 files, tokens and events.
 """
+
 import asyncio
 import hashlib
 import json
@@ -118,12 +119,22 @@ def answered(cases, port):
         body = random.Random(size).randbytes(size)
         cases.add(f"1.{index}", f"echo of {size} bytes", wants, post(body), 200, body)
     cases.add("1.9", "echo byte by byte", wants, post(b"Hello"), 200, b"Hello", "GET", 1)
-    cases.add("1.10", "chunked request", wants, chunked(b"Hello", b" ", b"x" * 5000), 200, b"Hello " + b"x" * 5000)
-    cases.add("1.11", "chunked byte by byte", wants, chunked(b"Hello", b"World"), 200, b"HelloWorld", "GET", 1)
+    cases.add(
+        "1.10", "chunked request", wants, chunked(b"Hello", b" ", b"x" * 5000), 200, b"Hello " + b"x" * 5000
+    )
+    cases.add(
+        "1.11", "chunked byte by byte", wants, chunked(b"Hello", b"World"), 200, b"HelloWorld", "GET", 1
+    )
     cases.add("1.12", "chunk extension", wants, chunked(b"Hello", extension=";a=b"), 200, b"Hello")
     cases.add("1.13", "trailer", wants, chunked(b"Hello", trailer=b"X-End: yes\r\n"), 200, b"Hello")
-    cases.add("1.14", "upper-case chunk size", wants,
-              post(b"", "Transfer-Encoding: chunked", length=False) + b"0A\r\n0123456789\r\n0\r\n\r\n", 200, b"0123456789")
+    cases.add(
+        "1.14",
+        "upper-case chunk size",
+        wants,
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"0A\r\n0123456789\r\n0\r\n\r\n",
+        200,
+        b"0123456789",
+    )
     cases.add("1.15", "empty chunked body", wants, chunked(), 200, b"")
     cases.add("1.16", "unknown path", wants, get("/nothing/here"), 404)
     cases.add("1.17", "wrong method", wants, get("/echo", method="DELETE"), 405)
@@ -145,6 +156,7 @@ def answered(cases, port):
         second = read_answer(wire)
         equal((first.status, second.status), (200, 200), "statuses")
         equal(first.fields.get("content-length"), second.fields.get("content-length"), "Content-Length")
+
     cases.add("1.28", "HEAD has the head of GET and no body", head)
 
     def expects():
@@ -154,6 +166,7 @@ def answered(cases, port):
         equal(status_of(head), 100, "interim status")
         wire.send(b"Hello")
         equal(read_answer(wire).body, b"Hello", "body")
+
     cases.add("1.29", "100-continue", expects)
 
     def expects_at_once():
@@ -161,10 +174,18 @@ def answered(cases, port):
         wire.send(post(b"Hello", "Expect: 100-continue") + get())
         equal(read_answer(wire).body, b"Hello", "body")
         equal(read_answer(wire).status, 200, "status of the next")
+
     cases.add("1.30", "100-continue with the body right behind", expects_at_once)
-    cases.add("1.31", "unknown expectation", lambda: equal(
-        ask(port, post(b"x", "Expect: tea")).status, 417, "status"))
-    cases.add("1.32", "OPTIONS *", lambda: assert_in(ask(port, get("*", method="OPTIONS")).status, (200, 204, 404, 405)))
+    cases.add(
+        "1.31",
+        "unknown expectation",
+        lambda: equal(ask(port, post(b"x", "Expect: tea")).status, 417, "status"),
+    )
+    cases.add(
+        "1.32",
+        "OPTIONS *",
+        lambda: assert_in(ask(port, get("*", method="OPTIONS")).status, (200, 204, 404, 405)),
+    )
 
     def streamed():
         wire = dial(port)
@@ -173,12 +194,14 @@ def answered(cases, port):
         equal(answer.fields.get("transfer-encoding"), "chunked", "Transfer-Encoding")
         equal(len(answer.body), 50_000, "bytes")
         equal(read_answer(wire).status, 200, "status of the next")
+
     cases.add("1.33", "streamed answer, connection kept", streamed)
 
     def streamed_old():
         answer = ask(port, get("/stream?chunks=3&bytes=10", version="1.0"))
         assert "transfer-encoding" not in answer.fields, "chunks for a client that does not know them"
         equal(len(answer.body), 30, "bytes")
+
     cases.add("1.34", "streamed answer to HTTP/1.0", streamed_old)
 
 
@@ -233,11 +256,17 @@ BAD = [
     ("first chunk over the limit", chunked(b"x" * 2_000_000), (413,)),
 ]
 
-# Each of these has been read in two ways by some pair of a proxy and a server. Refusing is the only safe answer;
-# after it the connection ends, so that what follows is never taken for a request.
+# Each of these has been read in two ways by some pair of a proxy and a server. Refusing is the only safe
+# answer; after it the connection ends, so that what follows is never taken for a request.
 SMUGGLING = [
-    ("Content-Length and chunked", post(b"", "Content-Length: 6", "Transfer-Encoding: chunked", length=False) + b"0\r\n\r\nG"),
-    ("chunked and Content-Length", post(b"", "Transfer-Encoding: chunked", "Content-Length: 6", length=False) + b"0\r\n\r\nG"),
+    (
+        "Content-Length and chunked",
+        post(b"", "Content-Length: 6", "Transfer-Encoding: chunked", length=False) + b"0\r\n\r\nG",
+    ),
+    (
+        "chunked and Content-Length",
+        post(b"", "Transfer-Encoding: chunked", "Content-Length: 6", length=False) + b"0\r\n\r\nG",
+    ),
     ("two Content-Lengths", post(b"", "Content-Length: 0", "Content-Length: 5", length=False) + b"GET /"),
     ("list of Content-Lengths", post(b"", "Content-Length: 5, 6", length=False) + b"Hello!"),
     ("Content-Length with a sign", post(b"", "Content-Length: +5", length=False) + b"Hello"),
@@ -247,10 +276,16 @@ SMUGGLING = [
     ("empty Content-Length", post(b"", "Content-Length:", length=False)),
     ("Content-Length with letters", post(b"", "Content-Length: 5a", length=False) + b"Hello"),
     ("Content-Length with an underscore", post(b"", "Content-Length: 1_0", length=False) + b"0123456789"),
-    ("Content-Length in other digits", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: \xd9\xa5\r\n\r\nHello"),
+    (
+        "Content-Length in other digits",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: \xd9\xa5\r\n\r\nHello",
+    ),
     ("blank before the colon of Content-Length", post(b"", "Content-Length : 5", length=False) + b"Hello"),
     ("folded Content-Length", post(b"", "Content-Length:\r\n 5", length=False) + b"Hello"),
-    ("blank before the colon of Transfer-Encoding", post(b"", "Transfer-Encoding : chunked", length=False) + b"0\r\n\r\n"),
+    (
+        "blank before the colon of Transfer-Encoding",
+        post(b"", "Transfer-Encoding : chunked", length=False) + b"0\r\n\r\n",
+    ),
     ("folded Transfer-Encoding", post(b"", "Transfer-Encoding:\r\n chunked", length=False) + b"0\r\n\r\n"),
     ("unknown coding", post(b"", "Transfer-Encoding: xchunked", length=False) + b"0\r\n\r\n"),
     ("chunked with a tail", post(b"", "Transfer-Encoding: chunkedx", length=False) + b"0\r\n\r\n"),
@@ -258,28 +293,73 @@ SMUGGLING = [
     ("chunked, identity", post(b"", "Transfer-Encoding: chunked, identity", length=False) + b"0\r\n\r\n"),
     ("gzip, chunked", post(b"", "Transfer-Encoding: gzip, chunked", length=False) + b"0\r\n\r\n"),
     ("chunked twice", post(b"", "Transfer-Encoding: chunked, chunked", length=False) + b"0\r\n\r\n"),
-    ("two Transfer-Encodings", post(b"", "Transfer-Encoding: chunked", "Transfer-Encoding: identity", length=False)
-     + b"0\r\n\r\n"),
+    (
+        "two Transfer-Encodings",
+        post(b"", "Transfer-Encoding: chunked", "Transfer-Encoding: identity", length=False) + b"0\r\n\r\n",
+    ),
     ("chunked in quotes", post(b"", 'Transfer-Encoding: "chunked"', length=False) + b"0\r\n\r\n"),
     ("vertical tab before chunked", post(b"", "Transfer-Encoding: \x0bchunked", length=False) + b"0\r\n\r\n"),
-    ("chunked in HTTP/1.0", post(b"", "Transfer-Encoding: chunked", version="1.0", length=False) + b"0\r\n\r\n"),
-    ("chunk size with a sign", post(b"", "Transfer-Encoding: chunked", length=False) + b"+5\r\nHello\r\n0\r\n\r\n"),
-    ("chunk size with 0x", post(b"", "Transfer-Encoding: chunked", length=False) + b"0x5\r\nHello\r\n0\r\n\r\n"),
-    ("negative chunk size", post(b"", "Transfer-Encoding: chunked", length=False) + b"-5\r\nHello\r\n0\r\n\r\n"),
-    ("blank before a chunk size", post(b"", "Transfer-Encoding: chunked", length=False) + b" 5\r\nHello\r\n0\r\n\r\n"),
-    ("blank behind a chunk size", post(b"", "Transfer-Encoding: chunked", length=False) + b"5 \r\nHello\r\n0\r\n\r\n"),
+    (
+        "chunked in HTTP/1.0",
+        post(b"", "Transfer-Encoding: chunked", version="1.0", length=False) + b"0\r\n\r\n",
+    ),
+    (
+        "chunk size with a sign",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"+5\r\nHello\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk size with 0x",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"0x5\r\nHello\r\n0\r\n\r\n",
+    ),
+    (
+        "negative chunk size",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"-5\r\nHello\r\n0\r\n\r\n",
+    ),
+    (
+        "blank before a chunk size",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b" 5\r\nHello\r\n0\r\n\r\n",
+    ),
+    (
+        "blank behind a chunk size",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"5 \r\nHello\r\n0\r\n\r\n",
+    ),
     ("empty chunk size", post(b"", "Transfer-Encoding: chunked", length=False) + b"\r\nHello\r\n0\r\n\r\n"),
-    ("chunk size over 64 bits", post(b"", "Transfer-Encoding: chunked", length=False)
-     + b"10000000000000005\r\nHello\r\n0\r\n\r\n"),
-    ("chunk size ended by LF", post(b"", "Transfer-Encoding: chunked", length=False) + b"5\nHello\r\n0\r\n\r\n"),
+    (
+        "chunk size over 64 bits",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"10000000000000005\r\nHello\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk size ended by LF",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"5\nHello\r\n0\r\n\r\n",
+    ),
     ("chunk ended by LF", post(b"", "Transfer-Encoding: chunked", length=False) + b"5\r\nHello\n0\r\n\r\n"),
-    ("chunk longer than its size", post(b"", "Transfer-Encoding: chunked", length=False) + b"3\r\nHello\r\n0\r\n\r\n"),
-    ("chunk shorter than its size", post(b"", "Transfer-Encoding: chunked", length=False) + b"6\r\nHello\r\n0\r\n\r\n"),
-    ("LF in a chunk extension", post(b"", "Transfer-Encoding: chunked", length=False) + b"5;a\nb\r\nHello\r\n0\r\n\r\n"),
-    ("CR in a chunk extension", post(b"", "Transfer-Encoding: chunked", length=False) + b"5;a\rb\r\nHello\r\n0\r\n\r\n"),
-    ("trailer ended by LF", post(b"", "Transfer-Encoding: chunked", length=False) + b"5\r\nHello\r\n0\r\nX: y\n\r\n"),
-    ("chunk extension of 64 KiB", post(b"", "Transfer-Encoding: chunked", length=False)
-     + b"5;" + b"a" * 65_536 + b"\r\nHello\r\n0\r\n\r\n"),
+    (
+        "chunk longer than its size",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"3\r\nHello\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk shorter than its size",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"6\r\nHello\r\n0\r\n\r\n",
+    ),
+    (
+        "LF in a chunk extension",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"5;a\nb\r\nHello\r\n0\r\n\r\n",
+    ),
+    (
+        "CR in a chunk extension",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"5;a\rb\r\nHello\r\n0\r\n\r\n",
+    ),
+    (
+        "trailer ended by LF",
+        post(b"", "Transfer-Encoding: chunked", length=False) + b"5\r\nHello\r\n0\r\nX: y\n\r\n",
+    ),
+    (
+        "chunk extension of 64 KiB",
+        post(b"", "Transfer-Encoding: chunked", length=False)
+        + b"5;"
+        + b"a" * 65_536
+        + b"\r\nHello\r\n0\r\n\r\n",
+    ),
     ("trailer of 64 KiB", chunked(b"Hello", trailer=b"X: " + b"a" * 65_536 + b"\r\n")),
 ]
 
@@ -293,7 +373,9 @@ def refused(cases, port):
         wire.send(data + marker)
         answer = read_answer(wire)
         assert answer is not None, "the connection ended without an answer"
-        assert answer.status in statuses, f"status is {answer.status}, wanted {statuses}; body {answer.body[:80]!r}"
+        assert (
+            answer.status in statuses
+        ), f"status is {answer.status}, wanted {statuses}; body {answer.body[:80]!r}"
         if "application/json" in answer.fields.get("content-type", ""):
             assert "error" in json.loads(answer.body), f"the body is {answer.body[:80]!r}"
         return wire
@@ -304,9 +386,14 @@ def refused(cases, port):
         equal(rest, b"", "what follows the refusal")
 
     for index, (title, data, statuses) in enumerate(BAD, 1):
-        # These are whole messages: they may be refused and the connection kept. Whatever else is refused ends it.
+        # These are whole messages: they may be refused and the connection kept. What else is refused ends it.
         keeps = title in (
-            "bad percent-encoding", "NUL by percent-encoding", "CONNECT", "method in lower case", "unknown method")
+            "bad percent-encoding",
+            "NUL by percent-encoding",
+            "CONNECT",
+            "method in lower case",
+            "unknown method",
+        )
         cases.add(f"2.{index}", title, wants if keeps else ends, data, statuses)
     for index, (title, data) in enumerate(SMUGGLING, 1):
         cases.add(f"3.{index}", title, ends, data, (400, 411, 413, 431, 501))
@@ -322,6 +409,7 @@ def refused(cases, port):
         else:
             equal(answer.status, 400, "status")
             equal(wire.read_all(), b"", "what follows the refusal")
+
     cases.add(f"3.{len(SMUGGLING) + 1}", "two equal Content-Lengths", equal_lengths)
 
     def body_of_get():
@@ -334,6 +422,7 @@ def refused(cases, port):
             if answer.status >= 400 or len(statuses) == 2:
                 break
         assert statuses in ([200, 200], [400], [413]), f"statuses are {statuses}"
+
     cases.add(f"3.{len(SMUGGLING) + 2}", "GET with a body", body_of_get)
 
     def body_left_unread():
@@ -344,6 +433,7 @@ def refused(cases, port):
         equal(first.status, 404, "status")
         second = read_answer(wire)
         assert second is None or second.status == 200, f"the body was answered with {second.status}"
+
     cases.add(f"3.{len(SMUGGLING) + 3}", "body of a request to nowhere", body_left_unread)
 
 
@@ -356,6 +446,7 @@ def connections(cases, port):
         for index in range(count):
             equal(read_answer(wire).body, b"%d" % index, "body")
         writer.join()
+
     for index, (count, step) in enumerate([(2, None), (64, None), (500, None), (5000, None), (30, 7)], 1):
         cases.add(f"4.{index}", f"{count} pipelined requests", pipeline, count, step)
 
@@ -364,6 +455,7 @@ def connections(cases, port):
         wire.send(get("/slow?ms=150") + get("/") + get("/slow?ms=50") + post(b"last"))
         slow, fast, less, last = [read_answer(wire) for _ in range(4)]
         equal((slow.body, less.body, last.body), (b"150", b"50", b"last"), "bodies in order")
+
     cases.add("4.6", "late answers keep their order", order)
 
     def closing(fields, version, wanted):
@@ -375,10 +467,17 @@ def connections(cases, port):
         equal(second is not None, wanted, "whether the connection is kept")
         if not wanted:
             equal(first.fields.get("connection", "").lower(), "close", "Connection")
-    for index, (fields, version, wanted) in enumerate([
-        ([], "1.1", True), (["Connection: close"], "1.1", False), (["Connection: Close"], "1.1", False),
-        (["Connection: x, close"], "1.1", False), (["Connection: keep-alive"], "1.1", True),
-    ], 7):
+
+    for index, (fields, version, wanted) in enumerate(
+        [
+            ([], "1.1", True),
+            (["Connection: close"], "1.1", False),
+            (["Connection: Close"], "1.1", False),
+            (["Connection: x, close"], "1.1", False),
+            (["Connection: keep-alive"], "1.1", True),
+        ],
+        7,
+    ):
         cases.add(f"4.{index}", f"HTTP/{version} {fields}", closing, fields, version, wanted)
 
     def old():
@@ -386,6 +485,7 @@ def connections(cases, port):
         wire.send(get(version="1.0"))
         equal(read_answer(wire).status, 200, "status")
         equal(wire.read_all(), b"", "rest")
+
     cases.add("4.12", "HTTP/1.0 closes", old)
 
     def many():
@@ -395,6 +495,7 @@ def connections(cases, port):
         for index, wire in enumerate(wires):
             equal(read_answer(wire).body, b"%d" % index, "body")
             wire.close()
+
     cases.add("4.13", "300 connections", many)
 
     def half_closed():
@@ -403,6 +504,7 @@ def connections(cases, port):
         wire.socket.shutdown(1)
         answer = read_answer(wire)
         assert answer is not None and answer.body == b"Hello", "a client that ends its side gets no answer"
+
     cases.add("4.14", "client ends its side after the request", half_closed)
 
     def resets():
@@ -414,6 +516,7 @@ def connections(cases, port):
             wire.close()
         time.sleep(0.2)
         equal(ask(port, get()).status, 200, "status of the next")
+
     cases.add("4.15", "resets within answers", resets)
 
     def slow_reader():
@@ -421,11 +524,13 @@ def connections(cases, port):
         wire.send(get("/stream?chunks=400&bytes=65536"))
         time.sleep(0.5)
         equal(len(read_answer(wire).body), 400 * 65_536, "bytes")
+
     cases.add("4.16", "25 MiB for a reader that waits", slow_reader)
 
 
 def slow(cases, port, small_port):
-    """Against a server with 0.5 s for a head, 0.7 s for a body and 1 s of idleness, and one with 8 connections."""
+    """Against a server with 0.5 s for a head, 0.7 s for a body, 1 s of idleness; and one of 8 connections."""
+
     def ended(data, statuses, seconds, pause=0):
         wire = dial(port)
         start = time.monotonic()
@@ -448,10 +553,13 @@ def slow(cases, port, small_port):
         assert took < seconds, f"the connection stood for {took:.1f} s"
         found = status_of(answer)
         assert found in statuses, f"status is {found}, wanted {statuses}"
+
     cases.add("5.1", "no byte", ended, b"", (None, 408), 3)
     cases.add("5.2", "half a head", ended, get()[:10], (408,), 3)
     cases.add("5.3", "head that drips", ended, get("/", "X: " + "a" * 100), (408, None), 3, 0.05)
-    cases.add("5.4", "half a body", ended, post(b"", "Content-Length: 10", length=False) + b"Hello", (408,), 3)
+    cases.add(
+        "5.4", "half a body", ended, post(b"", "Content-Length: 10", length=False) + b"Hello", (408,), 3
+    )
     cases.add("5.5", "chunk that never comes", ended, chunked(b"Hello", end=False), (408,), 3)
     cases.add("5.6", "body that drips", ended, post(b"x" * 200), (408, None), 4, 0.05)
 
@@ -464,6 +572,7 @@ def slow(cases, port, small_port):
         took = time.monotonic() - start
         assert took < 3, f"an idle connection stood for {took:.1f} s"
         assert rest == b"" or status_of(rest) == 408, f"it ended with {rest[:60]!r}"
+
     cases.add("5.7", "idle connection", idle)
 
     def full():
@@ -478,17 +587,22 @@ def slow(cases, port, small_port):
         equal(found, 503, "status of the ninth connection")
         time.sleep(0.2)
         equal(ask(small_port, get()).status, 200, "status afterwards")
+
     cases.add("5.8", "more connections than allowed", full)
 
 
 def by_h11(cases, port):
     """h11 is strict about what a server may send."""
+
     def judged(*requests):
         wire = dial(port)
         client = h11.Connection(h11.CLIENT)
         for method, target, fields, body, wanted in requests:
-            wire.send(client.send(h11.Request(
-                method=method, target=target, headers=[("Host", "localhost"), *fields])))
+            wire.send(
+                client.send(
+                    h11.Request(method=method, target=target, headers=[("Host", "localhost"), *fields])
+                )
+            )
             if body:
                 wire.send(client.send(h11.Data(body)))
             wire.send(client.send(h11.EndOfMessage()))
@@ -510,11 +624,26 @@ def by_h11(cases, port):
             else:
                 equal(b"".join(parts), wanted, "body")
             client.start_next_cycle()
+
     echo = ("POST", "/echo", [("Content-Length", "5")], b"Hello", b"Hello")
     cases.add("6.1", "echo", judged, echo)
-    cases.add("6.2", "chunked echo", judged, ("POST", "/echo", [("Transfer-Encoding", "chunked")], b"Hello", b"Hello"))
-    cases.add("6.3", "several on a connection", judged, echo, ("GET", "/", [], b"", 200), ("HEAD", "/", [], b"", 200),
-              ("GET", "/nothing", [], b"", 404), ("GET", "/stream?chunks=5&bytes=9", [], b"", 200), echo)
+    cases.add(
+        "6.2",
+        "chunked echo",
+        judged,
+        ("POST", "/echo", [("Transfer-Encoding", "chunked")], b"Hello", b"Hello"),
+    )
+    cases.add(
+        "6.3",
+        "several on a connection",
+        judged,
+        echo,
+        ("GET", "/", [], b"", 200),
+        ("HEAD", "/", [], b"", 200),
+        ("GET", "/nothing", [], b"", 404),
+        ("GET", "/stream?chunks=5&bytes=9", [], b"", 200),
+        echo,
+    )
     cases.add("6.4", "head of a stream", judged, ("HEAD", "/stream?chunks=5&bytes=9", [], b"", 200), echo)
     cases.add("6.5", "wrong method", judged, ("DELETE", "/echo", [], b"", 405), echo)
     cases.add("6.6", "missing token", judged, ("GET", "/token", [], b"", 401), echo)
@@ -522,6 +651,7 @@ def by_h11(cases, port):
 
 def by_aiohttp(cases, port, tls_port, authority):
     import aiohttp
+
     context = ssl.create_default_context(cafile=authority)
 
     async def talk(base, **options):
@@ -536,15 +666,22 @@ def by_aiohttp(cases, port, tls_port, authority):
             async def parts():
                 for index in range(100):
                     yield b"part %d;" % index
+
             async with session.post(base + "/echo", data=parts(), **options) as answer:
-                equal(await answer.read(), b"".join([b"part %d;" % index for index in range(100)]), "chunked echo")
+                equal(
+                    await answer.read(),
+                    b"".join([b"part %d;" % index for index in range(100)]),
+                    "chunked echo",
+                )
             async with session.get(base + "/stream?chunks=100&bytes=5000", **options) as answer:
                 equal(len(await answer.read()), 500_000, "streamed bytes")
 
             async def one(index):
                 async with session.post(base + "/echo", data=str(index), **options) as answer:
                     equal(await answer.text(), str(index), "echo")
+
             await asyncio.gather(*(one(index) for index in range(500)))
+
     run = lambda coroutine: asyncio.run(asyncio.wait_for(coroutine, 30))
     cases.add("7.1", "plain", lambda: run(talk(f"http://127.0.0.1:{port}")))
     cases.add("7.2", "TLS", lambda: run(talk(f"https://localhost:{tls_port}", ssl=context)))
@@ -553,13 +690,15 @@ def by_aiohttp(cases, port, tls_port, authority):
         async with aiohttp.ClientSession() as session:
             for _ in range(20):
                 try:
-                    async with session.get(f"http://127.0.0.1:{port}/slow?ms=2000",
-                                           timeout=aiohttp.ClientTimeout(total=0.02)) as answer:
+                    async with session.get(
+                        f"http://127.0.0.1:{port}/slow?ms=2000", timeout=aiohttp.ClientTimeout(total=0.02)
+                    ) as answer:
                         await answer.read()
                 except asyncio.TimeoutError:
                     pass
             async with session.get(f"http://127.0.0.1:{port}/") as answer:
                 equal(answer.status, 200, "status")
+
     cases.add("7.3", "requests given up by the client", lambda: run(cancelled()))
 
 
@@ -567,11 +706,14 @@ def by_curl(cases, port, tls_port, authority, folder):
     def curl(*words, wanted=None, code=0):
         if not shutil.which("curl"):
             raise Skipped("curl is not installed")
-        result = subprocess.run(["curl", "--silent", "--show-error", "--max-time", "10", *words], capture_output=True)
+        result = subprocess.run(
+            ["curl", "--silent", "--show-error", "--max-time", "10", *words], capture_output=True
+        )
         equal(result.returncode, code, f"curl's exit code ({result.stderr.decode()[:100]})")
         if wanted is not None:
             equal(result.stdout, wanted, "output")
         return result.stdout
+
     base = f"http://127.0.0.1:{port}"
     cases.add("8.1", "GET", curl, base + "/")
     cases.add("8.2", "POST", lambda: curl("--data-binary", "Hello", base + "/echo", wanted=b"Hello"))
@@ -579,34 +721,85 @@ def by_curl(cases, port, tls_port, authority, folder):
     with open(large, "wb") as file:
         file.write(os.urandom(1_000_000))
     data = open(large, "rb").read()
-    cases.add("8.3", "POST of 1 MB, which curl announces by Expect", lambda: curl(
-        "--data-binary", f"@{large}", "--header", "Expect: 100-continue", base + "/echo", wanted=data))
-    cases.add("8.4", "chunked POST", lambda: curl(
-        "--data-binary", f"@{large}", "--header", "Transfer-Encoding: chunked", base + "/echo", wanted=data))
+    cases.add(
+        "8.3",
+        "POST of 1 MB, which curl announces by Expect",
+        lambda: curl(
+            "--data-binary", f"@{large}", "--header", "Expect: 100-continue", base + "/echo", wanted=data
+        ),
+    )
+    cases.add(
+        "8.4",
+        "chunked POST",
+        lambda: curl(
+            "--data-binary",
+            f"@{large}",
+            "--header",
+            "Transfer-Encoding: chunked",
+            base + "/echo",
+            wanted=data,
+        ),
+    )
     cases.add("8.5", "HEAD", lambda: assert_in(b"200 OK", curl("--head", base + "/")))
     cases.add("8.6", "HTTP/1.0", lambda: curl("--http1.0", "--data", "x", base + "/echo", wanted=b"x"))
-    cases.add("8.7", "two on one connection", lambda: equal(
-        curl("--write-out", "%{num_connects}", base + "/slow?ms=1", base + "/slow?ms=2"), b"1120", "output"))
-    cases.add("8.8", "chunked answer", lambda: equal(len(curl(base + "/stream?chunks=10&bytes=7")), 70, "bytes"))
-    cases.add("8.9", "TLS", lambda: curl("--cacert", authority, "--data", "x", f"https://localhost:{tls_port}/echo", wanted=b"x"))
-    cases.add("8.10", "TLS with an unknown authority", lambda: curl(f"https://localhost:{tls_port}/", code=60))
-    cases.add("8.11", "plain HTTP to the TLS port", lambda: assert_in(subprocess.run(
-        ["curl", "--silent", "--max-time", "5", f"http://127.0.0.1:{tls_port}/"], capture_output=True).returncode, (52, 56, 1, 0)))
-    cases.add("8.12", "events", lambda: equal(curl(base + "/events?count=3&interval_ms=5").count(b"id:"), 3, "events"))
-    cases.add("8.13", "resumed download", lambda: assert_in(
-        curl("--range", "0-3", "--write-out", "%{http_code}", "--output", os.devnull, base + "/"), (b"200", b"206")))
+    cases.add(
+        "8.7",
+        "two on one connection",
+        lambda: equal(
+            curl("--write-out", "%{num_connects}", base + "/slow?ms=1", base + "/slow?ms=2"),
+            b"1120",
+            "output",
+        ),
+    )
+    cases.add(
+        "8.8", "chunked answer", lambda: equal(len(curl(base + "/stream?chunks=10&bytes=7")), 70, "bytes")
+    )
+    cases.add(
+        "8.9",
+        "TLS",
+        lambda: curl("--cacert", authority, "--data", "x", f"https://localhost:{tls_port}/echo", wanted=b"x"),
+    )
+    cases.add(
+        "8.10", "TLS with an unknown authority", lambda: curl(f"https://localhost:{tls_port}/", code=60)
+    )
+    cases.add(
+        "8.11",
+        "plain HTTP to the TLS port",
+        lambda: assert_in(
+            subprocess.run(
+                ["curl", "--silent", "--max-time", "5", f"http://127.0.0.1:{tls_port}/"], capture_output=True
+            ).returncode,
+            (52, 56, 1, 0),
+        ),
+    )
+    cases.add(
+        "8.12",
+        "events",
+        lambda: equal(curl(base + "/events?count=3&interval_ms=5").count(b"id:"), 3, "events"),
+    )
+    cases.add(
+        "8.13",
+        "resumed download",
+        lambda: assert_in(
+            curl("--range", "0-3", "--write-out", "%{http_code}", "--output", os.devnull, base + "/"),
+            (b"200", b"206"),
+        ),
+    )
 
 
 def by_wrk(cases, port, tls_port):
     def wrk(*words):
         if not shutil.which("wrk"):
             raise Skipped("wrk is not installed")
-        result = subprocess.run(["wrk", "--threads", "1", "--duration", "1s", *words], capture_output=True, text=True)
+        result = subprocess.run(
+            ["wrk", "--threads", "1", "--duration", "1s", *words], capture_output=True, text=True
+        )
         equal(result.returncode, 0, "wrk's exit code")
         assert "Socket errors" not in result.stdout, result.stdout
         assert "Non-2xx" not in result.stdout, result.stdout
         rate = float(re.search(r"Requests/sec:\s+([\d.]+)", result.stdout).group(1))
         assert rate > 100, f"{rate} requests a second"
+
     cases.add("9.1", "64 connections", wrk, "--connections", "64", f"http://127.0.0.1:{port}/")
     cases.add("9.2", "256 connections", wrk, "--connections", "256", f"http://127.0.0.1:{port}/")
     cases.add("9.3", "64 connections over TLS", wrk, "--connections", "64", f"https://127.0.0.1:{tls_port}/")
@@ -619,8 +812,15 @@ SCRIPT = b"console.log(1)\n" * 10_000
 def write_site(folder):
     path = lambda name: os.path.join(folder, name)
     os.makedirs(path("site/sub"))
-    for name, data in (("site/index.html", PAGE), ("site/a.js", SCRIPT), ("site/sub/b.css", b"b{}"), ("secret", b"no"),
-                       ("site/empty.txt", b""), ("site/sp ace.txt", b"space"), ("site/.hidden", b"hidden")):
+    for name, data in (
+        ("site/index.html", PAGE),
+        ("site/a.js", SCRIPT),
+        ("site/sub/b.css", b"b{}"),
+        ("secret", b"no"),
+        ("site/empty.txt", b""),
+        ("site/sp ace.txt", b"space"),
+        ("site/.hidden", b"hidden"),
+    ):
         with open(path(name), "wb") as file:
             file.write(data)
     os.symlink(path("secret"), path("site/link.txt"))
@@ -633,20 +833,36 @@ def files(cases, port):
         if body is not None:
             equal(answer.body, body, "body")
         if kind:
-            assert answer.fields.get("content-type", "").startswith(kind), f"type is {answer.fields.get('content-type')}"
+            assert answer.fields.get("content-type", "").startswith(
+                kind
+            ), f"type is {answer.fields.get('content-type')}"
         return answer
+
     cases.add("10.1", "page of a folder", fetch, "/static/", 200, PAGE, "text/html")
     cases.add("10.2", "script", fetch, "/static/a.js", 200, SCRIPT, "text/javascript")
     cases.add("10.3", "style", fetch, "/static/sub/b.css", 200, b"b{}", "text/css")
     cases.add("10.4", "empty file", fetch, "/static/empty.txt", 200, b"", "text/plain")
     cases.add("10.5", "encoded name", fetch, "/static/sp%20ace.txt", 200, b"space")
     cases.add("10.6", "missing file", fetch, "/static/none.js", 404)
-    for index, target in enumerate([
-        "/static/../secret", "/static/%2e%2e/secret", "/static/..%2fsecret", "/static/sub/../../secret",
-        "/static//etc/passwd", "/static/%2fetc/passwd", "/static/..\\secret", "/static/sub/%2e%2e%2f%2e%2e/secret",
-        "/static/....//secret", "/static/%252e%252e/secret", "/static/a.js/../../secret", "/static/./../secret",
-        "/../secret", "/static/a.js%00.html",
-    ], 1):
+    for index, target in enumerate(
+        [
+            "/static/../secret",
+            "/static/%2e%2e/secret",
+            "/static/..%2fsecret",
+            "/static/sub/../../secret",
+            "/static//etc/passwd",
+            "/static/%2fetc/passwd",
+            "/static/..\\secret",
+            "/static/sub/%2e%2e%2f%2e%2e/secret",
+            "/static/....//secret",
+            "/static/%252e%252e/secret",
+            "/static/a.js/../../secret",
+            "/static/./../secret",
+            "/../secret",
+            "/static/a.js%00.html",
+        ],
+        1,
+    ):
         cases.add(f"10.7.{index}", f"{target} leads nowhere", fetch, target, (400, 403, 404))
     cases.add("10.8", "link that leads out of the folder", fetch, "/static/link.txt", (403, 404))
 
@@ -661,17 +877,27 @@ def files(cases, port):
         head = fetch("/static/a.js", 200, b"", method="HEAD")
         equal(head.fields.get("content-length"), str(len(SCRIPT)), "Content-Length of HEAD")
         equal(head.fields.get("etag"), tag, "ETag of HEAD")
+
     cases.add("10.9", "tags", cached)
 
     def token(status, *fields):
         fetch("/token", status, fields=fields)
+
     cases.add("10.10", "right token", token, 200, f"Authorization: Bearer {TOKEN}")
     cases.add("10.11", "scheme in lower case", token, 200, f"Authorization: bearer {TOKEN}")
-    for index, fields in enumerate([
-        [], ["Authorization: Bearer"], ["Authorization: Bearer x"], [f"Authorization: Bearer {TOKEN}x"],
-        [f"Authorization: Bearer {TOKEN[:-1]}"], [f"Authorization: {TOKEN}"], ["Authorization: Basic eDp5"],
-        [f"Authorization: Bearer x", f"Authorization: Bearer {TOKEN}"],
-    ], 12):
+    for index, fields in enumerate(
+        [
+            [],
+            ["Authorization: Bearer"],
+            ["Authorization: Bearer x"],
+            [f"Authorization: Bearer {TOKEN}x"],
+            [f"Authorization: Bearer {TOKEN[:-1]}"],
+            [f"Authorization: {TOKEN}"],
+            ["Authorization: Basic eDp5"],
+            [f"Authorization: Bearer x", f"Authorization: Bearer {TOKEN}"],
+        ],
+        12,
+    ):
         cases.add(f"10.{index}", f"wrong token: {fields}", token, (401, 400), *fields)
 
     def events():
@@ -683,8 +909,11 @@ def files(cases, port):
         blocks = [block for block in answer.body.decode().split("\n\n") if "data:" in block]
         equal(len(blocks), 5, "events")
         for index, block in enumerate(blocks):
-            fields = dict(line.split(": ", 1) for line in block.strip().split("\n") if ": " in line and line[0] != ":")
+            fields = dict(
+                line.split(": ", 1) for line in block.strip().split("\n") if ": " in line and line[0] != ":"
+            )
             equal(fields.get("id"), str(index), "id")
+
     cases.add("10.20", "events", events)
 
     def resumed():
@@ -692,6 +921,7 @@ def files(cases, port):
         wire.send(get("/events?count=2&interval_ms=1", "Last-Event-ID: 41"))
         body = read_answer(wire).body
         assert b"id: 42" in body and b"id: 43" in body, f"events are {body!r}"
+
     cases.add("10.21", "events go on behind the last id", resumed)
 
 
