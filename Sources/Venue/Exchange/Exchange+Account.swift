@@ -129,19 +129,6 @@ extension Exchange {
     ])
   }
 
-  /// One bracket for every symbol.
-  func leverageBrackets(_ parameters: RequestParameters) throws(VenueError) -> JSONValue {
-    let wanted = parameters["symbol"] == nil ? nil : try symbolIndex(parameters)
-    let bracket: JSONValue = .object([
-      "bracket": .integer(1), "initialLeverage": .integer(125), "notionalCap": .integer(1_000_000),
-      "notionalFloor": .integer(0), "maintMarginRatio": .number("0.004"), "cum": .number("0.0"),
-    ])
-    return .array(
-      symbolNames.indices.filter { wanted == nil || wanted == $0 }.map {
-        .object(["symbol": .string(symbolNames[$0]), "brackets": .array([bracket])])
-      })
-  }
-
   func setMarginType(_ parameters: RequestParameters) throws(VenueError) -> JSONValue {
     _ = try symbolIndex(parameters)
     switch try parameters.required("marginType") {

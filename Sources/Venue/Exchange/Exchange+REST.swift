@@ -122,7 +122,6 @@ extension Exchange {
       return 1
     case ("GET", "/fapi/v1/leverageBracket"): return 1
     case ("GET", "/fapi/v1/positionSide/dual"): return 30
-    case ("GET", "/fapi/v1/leverageBracket"): return 1
     default: return nil
     }
   }
@@ -174,7 +173,6 @@ extension Exchange {
     case ("GET", "/fapi/v1/leverageBracket"): return try leverageBrackets(parameters)
     case ("POST", "/fapi/v1/leverage"): return try setLeverage(account, parameters)
     case ("POST", "/fapi/v1/marginType"): return try setMarginType(parameters)
-    case ("GET", "/fapi/v1/leverageBracket"): return try leverageBrackets(parameters)
     case ("GET", "/fapi/v1/positionSide/dual"): return .object(["dualSidePosition": .bool(false)])
     case ("POST", "/fapi/v1/positionSide/dual"):
       guard try parameters.boolean("dualSidePosition") != nil else { throw .missing("dualSidePosition") }
