@@ -44,6 +44,7 @@ extension Harvester where Log: ~Copyable {
       states[symbol].deferredHole = hole
       deferredHoles += 1
       mustSettle = true
+      try recordGap(symbol, hole, isProvisional: true, now)
     } else {
       try recordGap(symbol, hole, now)
     }
