@@ -16,6 +16,12 @@ final class TapeSymbol {
   private(set) var firstTrade: Int64 = 0
   private(set) var lastTrade: Int64 = 0
   private(set) var cvd: Int64 = 0
+  /// The tape's depth stream, whatever its speed; the first seen.
+  private(set) var depthStream: String?
+  /// Depth streams that the tape does not hold, for which that one stands in.
+  private(set) var depthSubstitutes: [String] = []
+  private(set) var hasAggregateTrades = false
+  let aggregateStream: String
   var book = Book()
   private var sync = BookSync()
   private var buffer = DepthBuffer()
@@ -24,6 +30,20 @@ final class TapeSymbol {
     self.name = name
     self.instrument = instrument
     history = TradeHistory(countMax: tradesKeptMax)
+    aggregateStream = name.lowercased() + "@aggTrade"
+  }
+
+  /// Near the tape's start: a stream that it holds.
+  func note(stream: String, _ kind: FrameKind) {
+    switch kind {
+    case .aggregateTrade: hasAggregateTrades = true
+    case .depthUpdate where depthStream == nil:
+      depthStream = stream
+      depthSubstitutes = ["@depth", "@depth@100ms", "@depth@250ms", "@depth@500ms"].map {
+        name.lowercased() + $0
+      }.filter { $0 != stream }
+    default: break
+    }
   }
 
   /// The id that a snapshot of the book as it is carries.
@@ -32,13 +52,15 @@ final class TapeSymbol {
   func take(_ frame: borrowing DecodedFrame) {
     switch frame.kind {
     case .depthUpdate: takeDepth(frame)
-    case .aggregateTrade: takeTrade(frame)
+    case .aggregateTrade: takeTrade(frame, id: frame[.tradeID], first: frame[.firstTradeID], last: frame[.lastTradeID])
+    case .trade where !hasAggregateTrades && !frame.isExcludedTrade:
+      let id = frame[.tradeID]
+      takeTrade(frame, id: tradeCount == 0 ? id : lastTrade + 1, first: id, last: id)
     default: break
     }
   }
 
-  private func takeTrade(_ frame: borrowing DecodedFrame) {
-    let id = frame[.tradeID]
+  private func takeTrade(_ frame: borrowing DecodedFrame, id: Int64, first: Int64, last: Int64) {
     if tradeCount > 0, id <= lastTrade { return }
     if tradeCount == 0 { firstTrade = id }
     tradeCount += 1
@@ -48,7 +70,7 @@ final class TapeSymbol {
     if !overflow { cvd = sum }
     history.append(
       StoredTrade(
-        firstTradeID: frame[.firstTradeID], lastTradeID: frame[.lastTradeID], timeMs: frame[.transactionTime],
+        firstTradeID: first, lastTradeID: last, timeMs: frame[.transactionTime],
         price: frame[.price], quantity: frame[.quantity], buyerIsMaker: frame.aggressor == .seller), id: id)
   }
 

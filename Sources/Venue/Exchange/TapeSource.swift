@@ -17,7 +17,9 @@ final class TapeSource {
   private var reader: TapeReader
   private var block = UnsafeRawBufferPointer(start: nil, count: 0)
   private var offset = 0
-  private var decoder = FrameDecoder()
+  var decoder = FrameDecoder()
+  /// Streams that the tape was seen to hold near its start.
+  private(set) var streamsOnTape: Set<String> = []
   /// By the decoder's symbol ids.
   private var symbols: [TapeSymbol?] = []
   private var symbolsByName: [String: TapeSymbol] = [:]
@@ -34,6 +36,8 @@ final class TapeSource {
     var lineEnd = 0
   }
 
+  /// The record at hand is in `decoder.frame`.
+  private var isDecoded = false
   private var next: Record?
   private var firstReceiveNs: Int64 = 0
   private var lastReceiveNs: Int64 = 0
@@ -158,13 +162,15 @@ final class TapeSource {
 
   /// Takes the due record into book and trades.
   func absorb(_ record: Record) {
+    isDecoded = false
     switch record.kind {
     case .frame:
       guard record.stream != nil else {
         rawFramesSkipped += 1
         return
       }
-      if decode(record) { symbol(decoder.frame.symbol)?.take(decoder.frame) }
+      isDecoded = decode(record)
+      if isDecoded { symbol(decoder.frame.symbol)?.take(decoder.frame) }
     case .snapshot:
       guard let name = TapeSource.symbolName(record.stream), decode(snapshot: record, name) else { return }
       symbol(decoder.frame.symbol)?.take(snapshot: decoder.frame)
@@ -202,6 +208,9 @@ final class TapeSource {
     return String(decoding: stream[..<at], as: UTF8.self).uppercased()
   }
 
+  /// The symbol of the record at hand, a frame that was decoded.
+  var decodedSymbol: TapeSymbol? { isDecoded ? symbol(decoder.frame.symbol) : nil }
+
   private func symbol(_ id: SymbolID) -> TapeSymbol? {
     guard id != .none, let instrument = decoder.instruments[id] else { return nil }
     while symbols.count <= id.index { symbols.append(nil) }
@@ -231,11 +240,17 @@ final class TapeSource {
           !seen.contains(Array(stream)), decode(record), symbol(decoder.frame.symbol) != nil
         {
           seen.insert(Array(stream))
+          note(stream: String(decoding: stream, as: UTF8.self))
         }
         return true
       }
     }
     current = nil
+  }
+
+  private func note(stream: String) {
+    streamsOnTape.insert(stream)
+    if let symbol = symbol(decoder.frame.symbol) { symbol.note(stream: stream, decoder.frame.kind) }
   }
 
   // MARK: Answers
@@ -329,6 +344,7 @@ extension Exchange {
         deliver(stream, begin)
       }
     }
+    if record.kind == .frame { deliverSubstitutes(tape, record) }
     tape.advance()
   }
 }
