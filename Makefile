@@ -1,6 +1,6 @@
 # `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check bench clean
+.PHONY: help setup build demo test simulate check bench clean
 
 help: ## list these targets
 	@echo "Weir: order flow of Binance USD-M futures, captured whole and turned into signals"
@@ -18,6 +18,9 @@ demo: build ## recordings (or a generated market) to tape, signals and report, i
 
 test: setup ## build, then run all tests; the last line is their summary
 	@scripts/test.sh
+
+simulate: setup ## ten thousand seeds of live capture under faults (SEEDS=n); any that fails is named and repeats
+	@scripts/simulate.sh
 
 check: setup ## format lint, tidy rules, and a build in which warnings are errors
 	@scripts/check.sh
