@@ -69,7 +69,8 @@ struct HarvestBookTests {
     #expect(world.log.records(.snapshot).count == 3)
   }
 
-  /// A snapshot ahead of the stream waits for the event that bridges it; one that misses it is asked for again.
+  /// A snapshot ahead of the stream waits for the event that bridges it; one that misses it is asked for
+  /// again.
   @Test func snapshotThatTheNextEventMissesIsAskedForAgain() throws {
     let world = try HarvestWorld()
     try world.receive(Wire.depth("BTCUSDT", (90, 100, 80), at: world.wallMs))
@@ -84,7 +85,9 @@ struct HarvestBookTests {
     #expect(runPipeline(world.log.bytes).symbol("BTCUSDT").bookIsSynchronized)
   }
 
-  @Test(arguments: ["", "<html>", "{\"lastUpdateId\":100,\"bids\":[[\"1", "[]", "{\"code\":-1121,\"msg\":\"x\"}"])
+  @Test(arguments: [
+    "", "<html>", "{\"lastUpdateId\":100,\"bids\":[[\"1", "[]", "{\"code\":-1121,\"msg\":\"x\"}",
+  ])
   func uselessAnswersAreCountedAndTheRequestRepeated(_ body: String) throws {
     let world = try HarvestWorld()
     try world.receive(Wire.depth("BTCUSDT", (90, 100, 80), at: world.wallMs))
@@ -130,6 +133,32 @@ struct HarvestBookTests {
     try world.answer("depth", Wire.snapshot(108))
     #expect(world.book() != nil)
     #expect(runPipeline(world.log.bytes).books == world.books)
+  }
+
+  /// An exchange that counts anew would leave the book standing still, in sync for ever.
+  @Test func idsThatGoBackStartTheBookAgain() throws {
+    let world = try HarvestWorld()
+    try world.receive(Wire.depth("BTCUSDT", (9000, 9100, 8999), at: world.wallMs))
+    try world.answer("depth", Wire.snapshot(9100))
+    for step in 0..<60 as Range<Int64> {
+      try world.receive(Wire.depth("BTCUSDT", (step * 10, step * 10 + 9, step * 10 - 1), at: world.wallMs))
+      try world.advance(ms: 100)
+    }
+    #expect(world.gaps.map { $0.text("reason") } == ["book_mismatch"])
+    try world.answer("depth", Wire.snapshot(595))
+    #expect(world.book() == 599)
+    #expect(runPipeline(world.log.bytes).symbol("BTCUSDT").lastUpdateID == 599)
+  }
+
+  /// A copy of the last event, again and again, is none of that.
+  @Test func copiesAreNoNewCount() throws {
+    let world = try HarvestWorld()
+    try world.synchronize()
+    for id in 101..<160 as Range<Int64> {
+      for _ in 0..<2 { try world.receive(Wire.depth("BTCUSDT", (id, id, id - 1), at: world.wallMs)) }
+      try world.advance(ms: 1000)
+    }
+    #expect(world.gaps.isEmpty && world.book() == 159)
   }
 
   // MARK: Comparison with the exchange's book
@@ -202,13 +231,17 @@ struct HarvestBookTests {
     }
     try world.receive(Wire.depth("BTCUSDT", (90, 100, 80), bids: "[]", at: world.wallMs))
     try world.answer(
-      "limit=1000", "{\"lastUpdateId\":100,\"bids\":\(levels(10_000, -1, 60)),\"asks\":\(levels(10_001, 1, 60))}")
+      "limit=1000",
+      "{\"lastUpdateId\":100,\"bids\":\(levels(10_000, -1, 60)),\"asks\":\(levels(10_001, 1, 60))}")
     try world.advance(ms: 15_000)
     // 45 of the 50 bids shown go away: our next levels lie beyond the range.
     try world.answer(
-      "limit=50", "{\"lastUpdateId\":102,\"bids\":\(levels(10_000, -1, 50)),\"asks\":\(levels(10_001, 1, 50))}")
-    let gone = "[" + (0..<45).map { "[\"\((10_000 - $0) / 10).\((10_000 - $0) % 10)\",\"0\"]" }.joined(
-      separator: ",") + "]"
+      "limit=50",
+      "{\"lastUpdateId\":102,\"bids\":\(levels(10_000, -1, 50)),\"asks\":\(levels(10_001, 1, 50))}")
+    let gone =
+      "["
+      + (0..<45).map { "[\"\((10_000 - $0) / 10).\((10_000 - $0) % 10)\",\"0\"]" }.joined(
+        separator: ",") + "]"
     try world.receive(Wire.depth("BTCUSDT", (101, 105, 100), bids: gone, at: world.wallMs))
     #expect(world.counters.bookChecks == 1)
     #expect(world.gaps.isEmpty)

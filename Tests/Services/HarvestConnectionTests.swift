@@ -212,7 +212,8 @@ struct HarvestConnectionTests {
   // MARK: Messages that are no market data
 
   @Test(arguments: [
-    "", "{", "[]", "null", "{\"result\":null,\"id\":1}", "junk\n", "{\"stream\":\"btcusdt@depth@100ms\",\"data\":{}}",
+    "", "{", "[]", "null", "{\"result\":null,\"id\":1}", "junk\n",
+    "{\"stream\":\"btcusdt@depth@100ms\",\"data\":{}}",
     "{\"stream\":\"btcusdt@aggTrade\",\"data\":{\"e\":\"aggTrade\"}}", "{\"e\":\"aggTrade\",\"s\":\"OTHER\"}",
     "{\"stream\":\"x@depth\",\"data\":{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"X\",\"U\":1,\"u\":1,\"b\":[],\"a\":[]}}",
     "{\"stream\":\"btcusdt@markPrice@1s\",\"data\":\"?\"}", "\u{0}", "é",
@@ -249,9 +250,16 @@ struct HarvestConnectionTests {
     #expect(world.counters.frames == frames + 1)
     for socket in world.closing { try world.drop(socket) }
     #expect(world.isDrained && closes(world) == ["0 drain", "2 drain"])
-    #expect(world.harvester.deadline == .max)
-    try world.advance(ms: 60_000)
-    #expect(world.closing.count == 2 && world.connecting.isEmpty)
+    let deadline = world.harvester.deadline
+    #expect(deadline == .max)
+    // Nothing is appended to a log that may be closed.
+    let count = world.log.count
+    try world.answer("/time", "{\"serverTime\":1}")
+    try world.answer("exchangeInfo", "junk")
+    world.wallError = 3_600_000_000_000
+    try world.harvester.tick(world.now)
+    try world.harvester.closed(SocketID(rawValue: 0), reason: "late", world.now)
+    #expect(world.log.count == count)
   }
 
   @Test func drainDoesNotWaitForTheDead() throws {

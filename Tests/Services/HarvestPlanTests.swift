@@ -8,7 +8,9 @@ struct HarvestPlanTests {
   private func names(_ count: Int) -> [String] { (0..<count).map { "SYMBOL\($0)USDT" } }
 
   @Test(arguments: [(200, 25, 200, 16), (201, 25, 200, 18), (1, 25, 200, 2), (30, 25, 40, 5), (7, 1, 1, 14)])
-  func everyStreamIsOnOneConnection(_ count: Int, _ perConnection: Int, _ streamsMax: Int, _ slots: Int) throws {
+  func everyStreamIsOnOneConnection(_ count: Int, _ perConnection: Int, _ streamsMax: Int, _ slots: Int)
+    throws
+  {
     var configuration = HarvestConfiguration()
     configuration.symbolsPerConnection = perConnection
     configuration.streamsPerConnectionMax = streamsMax

@@ -50,7 +50,8 @@ struct HarvestRequestTests {
 
   private func listing(_ names: [String]) -> String {
     "{\"timezone\":\"UTC\",\"symbols\":["
-      + names.map { "{\"pair\":\"x\",\"symbol\":\"\($0)\",\"filters\":[{\"a\":null}]}" }.joined(separator: ",")
+      + names.map { "{\"pair\":\"x\",\"symbol\":\"\($0)\",\"filters\":[{\"a\":null}]}" }.joined(
+        separator: ",")
       + "],\"assets\":[]}"
   }
 
@@ -167,8 +168,10 @@ struct HarvestRequestTests {
       "binance_ws_latency_seconds_count 2", "msg_lag_seconds{symbol=\"BTCUSDT\"} 0.03",
       "ws_reconnects_total{symbol=\"BTCUSDT\",reason=\"remote\"} 1", "ws_packet_loss_ratio 0\n",
       "ws_e2e_latency_ms{quantile=\"0.99\"} 3", "clock_drift_ms_ewma 0\n", "weir_harvest_frames_total 2\n",
-      "weir_harvest_gaps_total 1\n", "weir_harvest_reconnects_total 1\n", "weir_harvest_queue_dropped_total 0\n",
-      "weir_harvest_book_in_sync{symbol=\"BTCUSDT\"} 0", "weir_harvest_requests_sent_total{purpose=\"time\"} 3",
+      "weir_harvest_gaps_total 1\n", "weir_harvest_reconnects_total 1\n",
+      "weir_harvest_queue_dropped_total 0\n",
+      "weir_harvest_book_in_sync{symbol=\"BTCUSDT\"} 0",
+      "weir_harvest_requests_sent_total{purpose=\"time\"} 3",
     ] {
       #expect(text.contains(name), "\(name)")
     }

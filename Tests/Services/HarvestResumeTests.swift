@@ -43,7 +43,8 @@ struct HarvestResumeTests {
       for id in 1...500 as ClosedRange<Int64> {
         try append(Wire.trade("ETHUSDT", id, 1, at: start / 1_000_000), start + id, &writer)
         try append(
-          Wire.depth("ETHUSDT", (id * 10, id * 10 + 5, id * 10 - 5), at: start / 1_000_000), start + id, &writer)
+          Wire.depth("ETHUSDT", (id * 10, id * 10 + 5, id * 10 - 5), at: start / 1_000_000), start + id,
+          &writer)
       }
       let next = start + 3_600_000_000_000
       for id in 1...500 as ClosedRange<Int64> {

@@ -172,6 +172,18 @@ struct HarvestRotationTests {
     #expect(!world.connecting.isEmpty)
   }
 
+  /// Where nothing ticks by itself there is nothing to wait for but time.
+  @Test func quietConnectionIsReplacedToo() throws {
+    var configuration = configuration
+    configuration.streams = ["forceOrder"]
+    let world = try HarvestWorld(["BTCUSDT"], configuration)
+    while world.counters.connects < 2 { try world.advance(ms: 100) }
+    try world.advance(ms: 29_000)
+    #expect(closes(world).isEmpty)
+    try world.advance(ms: 1000)
+    #expect(closes(world) == ["0 rotation"])
+  }
+
   @Test func oneSlotAtATime() throws {
     var configuration = configuration
     configuration.symbolsPerConnection = 1

@@ -61,7 +61,8 @@ struct HarvestTradeTests {
     try world.advance(ms: 60_000)
     #expect(world.asked("aggTrades").isEmpty)
     unfilled = world.gaps.filter { $0.data["unfilled"] == .bool(true) }
-    #expect(unfilled.map { $0.integer("from") } == [13, 17] && unfilled.map { $0.integer("to") } == [14, 19])
+    #expect(
+      unfilled.map { $0.integer("from") } == [13, 17] && unfilled.map { $0.integer("to") } == [14, 19])
     #expect(world.counters.lost == 5 && world.counters.backfilled == 4)
     let x = runPipeline(world.log.bytes).symbol("BTCUSDT")
     #expect(x.tradesMissing == 5)

@@ -262,7 +262,9 @@ enum Wire {
       + "\"b\":\"100.0\",\"B\":\"5\",\"a\":\"100.1\",\"A\":\"6\",\"T\":\(ms),\"E\":\(ms)}}"
   }
 
-  static func trade(_ symbol: String, _ id: Int64, _ quantity: Int, sold: Bool = false, at ms: Int64) -> String {
+  static func trade(_ symbol: String, _ id: Int64, _ quantity: Int, sold: Bool = false, at ms: Int64)
+    -> String
+  {
     "{\"stream\":\"\(symbol.lowercased())@aggTrade\",\"data\":{\"e\":\"aggTrade\",\"E\":\(ms),\"a\":\(id),"
       + "\"s\":\"\(symbol)\",\"p\":\"100.0\",\"q\":\"\(quantity)\",\"f\":\(id),\"l\":\(id),\"T\":\(ms),\"m\":\(sold)}}"
   }

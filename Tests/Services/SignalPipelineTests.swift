@@ -147,6 +147,56 @@ struct SignalPipelineTests {
     #expect(runPipeline(tape.bytes).symbol("AUSDT").ofiLevelOne == .number("3"))
   }
 
+  /// Trades that came by REST fill holes of the stream; the ids decide which of them are new.
+  @Test func tradesByRESTFillHoles() {
+    var tape = TapeText()
+    let ns = start * 1_000_000
+    func trade(_ id: Int, _ quantity: Int) {
+      tape.record(
+        "frame", ns + Int64(id), stream: "xusdt@aggTrade",
+        "{\"e\":\"aggTrade\",\"E\":\(start),\"a\":\(id),\"s\":\"XUSDT\",\"p\":\"1.0\",\"q\":\"\(quantity)\",\"f\":1,\"l\":1,\"T\":\(start),\"m\":false}"
+      )
+    }
+    func answer(_ body: String) { tape.record("snapshot", ns + 100, stream: "xusdt@aggTrades", body) }
+    trade(1, 1)
+    trade(5, 5)
+    answer(
+      (1...6).map {
+        "{\"a\":\($0),\"p\":\"1.0\",\"q\":\"\($0)\",\"f\":1,\"l\":1,\"T\":\(start),\"m\":\($0 == 3)}"
+      }.joined(separator: ",").wrapped)
+    answer("[]")
+    answer("{\"code\":-1}")
+    answer("[{\"a\":9,\"p\":\"1.05\",\"q\":\"1\",\"T\":1,\"m\":false}]")
+    trade(6, 6)
+    trade(7, 7)
+    let run = runPipeline(tape.bytes)
+    let x = run.symbol("XUSDT")
+    #expect(x.cvd == .number("22"))
+    #expect(x.tradesMissing == 0 && x.tradeDuplicates == 3 && x.snapshots == 0)
+    #expect(x.counts.decodeErrors == 2 && run.totals.badRecords == 0)
+  }
+
+  @Test func gapInTheQuotesStartsThemAnew() {
+    var tape = TapeText()
+    let ns = start * 1_000_000
+    func ticker(_ id: Int, _ after: Int64, _ quantity: Int) {
+      tape.record(
+        "frame", ns + after * 1_000_000, stream: "ausdt@bookTicker",
+        "{\"e\":\"bookTicker\",\"u\":\(id),\"s\":\"AUSDT\",\"b\":\"1.0\",\"B\":\"\(quantity)\",\"a\":\"1.1\",\"A\":\"1\",\"T\":\(start),\"E\":\(start)}"
+      )
+    }
+    ticker(1, 1, 5)
+    ticker(2, 2, 7)  // +2
+    tape.record(
+      "gap", ns + 3_000_000, stream: "ausdt@bookTicker",
+      "{\"stream\":\"ausdt@bookTicker\",\"reason\":\"handover\"}")
+    tape.record("gap", ns + 3_000_000, stream: "other@bookTicker", "{}")
+    tape.record("gap", ns + 3_000_000, stream: nil, "[]")
+    ticker(9, 5, 50)  // sets the state only
+    ticker(10, 6, 51)  // +1
+    #expect(runPipeline(tape.bytes).symbol("AUSDT").ofiLevelOne == .number("3"))
+  }
+
   @Test func badFramesAreCountedAndTheRestGoesOn() {
     var tape = TapeText()
     let ns = start * 1_000_000
@@ -227,4 +277,8 @@ struct SignalPipelineTests {
     #expect(prefix.rows.count > 1000)
     #expect(Array(whole.rows.prefix(prefix.rows.count)) == prefix.rows)
   }
+}
+
+extension String {
+  fileprivate var wrapped: String { "[\(self)]" }
 }

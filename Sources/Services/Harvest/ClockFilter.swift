@@ -4,8 +4,8 @@ import Core
 ///
 /// A reply says what the exchange's clock showed at some moment between sending and receiving. Taking the
 /// middle errs by at most half the round trip, so of the last eight samples the one with the shortest round
-/// trip is the best (the minimum filter of NTP's clock filter, RFC 5905 §10). How much the estimate moves from
-/// sample to sample, smoothed, is the drift.
+/// trip is the best (the minimum filter of NTP's clock filter, RFC 5905 §10). How much the estimate moves
+/// from sample to sample, smoothed, is the drift.
 struct ClockFilter: Sendable {
   static let samplesMax = 8
   /// Weight of the newest change in the drift.

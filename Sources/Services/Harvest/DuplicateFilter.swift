@@ -3,9 +3,10 @@ import Core
 /// Tells which frames a slot's second connection repeats while two overlap.
 ///
 /// Per stream it keeps the keys of the last frames stored, each with the side it came from. A frame is a copy
-/// only if the *other* side has delivered the same key: what one connection sends twice is kept, and so is what
-/// the other one has lost, which a comparison with the highest id would drop. A frame that the new connection
-/// delivers was sent to the old one after the overlap began, so the keys from before are not needed.
+/// only if the *other* side has delivered the same key: what one connection sends twice is kept, and so is
+/// what the other one has lost, which a comparison with the highest id would drop. A frame that the new
+/// connection delivers was sent to the old one after the overlap began, so the keys from before are not
+/// needed.
 ///
 /// Both connections deliver a stream in the same order, so the next copy is looked for where the last one was
 /// found; only where that fails are all keys searched.

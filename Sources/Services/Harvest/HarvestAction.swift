@@ -57,7 +57,8 @@ public enum HarvestAction: Equatable, Sendable {
   case close(SocketID, code: UInt16)
   /// Drop the socket; no answer is expected, and what comes from it afterwards is ignored and counted.
   case abort(SocketID)
-  /// Send a REST request. Answered once by ``Harvester/replied(_:_:_:)`` or ``Harvester/failed(_:reason:_:)``.
+  /// Send a REST request. Answered once by ``Harvester/replied(_:_:_:)`` or
+  /// ``Harvester/failed(_:reason:_:)``.
   case request(RequestID, method: String, target: String, timeoutNs: Int64)
 }
 

@@ -26,7 +26,8 @@ public enum CloseReason: Int, CaseIterable, Sendable {
   }
 }
 
-/// One of a slot's two places for a socket. Its number, `2 × slot + side`, is the connection's id on the tape.
+/// One of a slot's two places for a socket. Its number, `2 × slot + side`, is the connection's id on the
+/// tape.
 struct HarvestLink: Sendable {
   enum Phase: UInt8, Sendable {
     case idle, connecting, open, closing

@@ -37,15 +37,16 @@ public enum HarvestFailure: Error, Equatable, Sendable, CustomStringConvertible 
 
 /// Which streams go over which connection.
 ///
-/// Symbols are taken in order, in groups of at most `symbols_per_connection`, once for each websocket root that
-/// serves any of the streams, so that books and trades come over connections of their own. A group is smaller
-/// where it would exceed the streams a connection may carry, or the bytes of a request's first line that every
-/// server takes. Each planned connection is a *slot*; sockets come and go in it.
+/// Symbols are taken in order, in groups of at most `symbols_per_connection`, once for each websocket root
+/// that serves any of the streams, so that books and trades come over connections of their own. A group is
+/// smaller where it would exceed the streams a connection may carry, or the bytes of a request's first line
+/// that every server takes. Each planned connection is a *slot*; sockets come and go in it.
 ///
 /// The streams stand in the connection's URL (`/public/stream?streams=a/b`) instead of a SUBSCRIBE message
 /// behind it: the handshake and the subscription are then one act that succeeds or fails as a whole, a
 /// reconnect subscribes by itself, and the limit of ten client messages a second is never near. 25 symbols'
-/// streams take about 1.5 KiB of it; ``targetBytesMax`` keeps it below the 8 KiB that servers commonly accept.
+/// streams take about 1.5 KiB of it; ``targetBytesMax`` keeps it below the 8 KiB that servers commonly
+/// accept.
 public struct HarvestPlan: Equatable, Sendable {
   public enum Root: String, Sendable, CaseIterable {
     /// Depth and best quotes.

@@ -125,7 +125,8 @@ struct TailScan: ~Copyable {
           as: UInt8.self, repeating: 0, count: FrameDecoder.paddingBytes)
         let bytes = UnsafeRawBufferPointer(start: room.baseAddress!, count: count)
         bytesLeft -= count
-        // The line that the chunk begins in is read with the chunk before; one longer than a chunk is left out.
+        // The line that the chunk begins in is read with the chunk before; one longer than a chunk is left
+        // out.
         var first = 0
         if start > 0 { first = bytes.firstIndex(of: 0x0A).map { $0 + 1 } ?? count }
         take(UnsafeRawBufferPointer(rebasing: bytes[first...]))

@@ -18,6 +18,8 @@ struct HarvestedSymbol: ~Copyable {
   var overflowsSeen = 0
   var reordersSeen = 0
   var restoredAtNs: Int64 = .min
+  /// Depth events in a row that ended before the book's own last one, since when, and that last one.
+  var repeats = (count: 0, sinceNs: Int64.min, final: Int64(-1))
   /// A hole seen while two connections overlap: one of them may still deliver what is missing.
   var deferredHole: DepthHole?
   /// Which of the comparisons under way is of this symbol; −1 for none.

@@ -6,6 +6,8 @@ import Tape
 extension Harvester where Log: ~Copyable {
   /// A book restored for so long starts the snapshots' backoff anew.
   private static var steadyNs: Int64 { 10 * Nanoseconds.second }
+  private static var repeatsMax: Int { 20 }
+  private static var repeatsNs: Int64 { 5 * Nanoseconds.second }
   /// In an overlap the other connection may deliver what one has lost, or not delivered yet.
   static var overtakingNs: Int64 { Nanoseconds.second }
 
@@ -28,9 +30,25 @@ extension Harvester where Log: ~Copyable {
           dueNs: now.monotonicNs + Self.overtakingNs), now)
     }
     states[symbol].hasDepth = true
+    if !isNew { try noteRepeat(symbol, now) }
     try noteOutcome(symbol, outcome, ids.final, now)
     if states[symbol].probe >= 0 { try feedProbe(symbol, now) }
     askForSnapshot(symbol, now)
+  }
+
+  /// Single events that end before the book's last one are copies. If nothing else comes any more, the
+  /// exchange counts anew, and the book would stand still for ever and call itself in sync.
+  private mutating func noteRepeat(_ symbol: Int, _ now: Moment) throws(TapeError) {
+    let last = states[symbol].lastFinal
+    if states[symbol].repeats.final != last { states[symbol].repeats = (0, now.monotonicNs, last) }
+    states[symbol].repeats.count += 1
+    guard states[symbol].repeats.count >= Self.repeatsMax, states[symbol].book.isSynchronized,
+      now.monotonicNs - states[symbol].repeats.sinceNs >= Self.repeatsNs
+    else { return }
+    try recordBadBook(symbol, "book_mismatch", last, now)
+    _ = states[symbol].book.invalidate()
+    states[symbol].lastFinal = -1
+    states[symbol].snapshotAttempt = 0
   }
 
   private mutating func noteHole(_ symbol: Int, _ hole: DepthHole, _ now: Moment) throws(TapeError) {

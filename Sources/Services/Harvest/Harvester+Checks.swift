@@ -20,13 +20,14 @@ final class BookProbe {
   var highest = Int64.max
 }
 
-/// Every 15 seconds: no book stays out of sync in silence, and books in sync are compared with the exchange's.
+/// Every 15 seconds: no book stays out of sync in silence, and books in sync are compared with the
+/// exchange's.
 ///
-/// A wrong book can look right: an event that was lost by the exchange itself, a level that the snapshot did not
-/// reach. So some symbols, in rotation and within a share of the weight, get a snapshot of 50 levels. It must not
-/// touch the book, nor go on the tape as a snapshot, where readers would load it. A second book takes it, and the
-/// events since; when both books have taken the same last event, their best levels inside the snapshot's range
-/// must be equal.
+/// A wrong book can look right: an event that was lost by the exchange itself, a level that the snapshot did
+/// not reach. So some symbols, in rotation and within a share of the weight, get a snapshot of 50 levels. It
+/// must not touch the book, nor go on the tape as a snapshot, where readers would load it. A second book
+/// takes it, and the events since; when both books have taken the same last event, their best levels inside
+/// the snapshot's range must be equal.
 extension Harvester where Log: ~Copyable {
   private static var probeNs: Int64 { 12 * Nanoseconds.second }
   private static var matchNotedNs: Int64 { Nanoseconds.minute }

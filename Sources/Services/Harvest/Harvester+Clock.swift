@@ -72,6 +72,7 @@ extension Harvester where Log: ~Copyable {
   /// Our wall clock was set.
   @inline(never)
   mutating func clockJumped(_ jumpNs: Int64, _ now: Moment) throws(TapeError) {
+    guard !hasFinished else { return }
     totals.clockJumps += 1
     clock.restart(jumpNs: jumpNs)
     if offsetIsKnown { offsetNs -= jumpNs }

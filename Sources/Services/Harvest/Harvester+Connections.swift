@@ -73,10 +73,8 @@ extension Harvester where Log: ~Copyable {
     let place = 2 * slot + side
     let generations = Int(Int32.max) / placeCapacity
     var link = HarvestLink(slot: slot)
-    link.generation = links[place].generation
-    link.socket = SocketID(
-      rawValue: Int32(truncatingIfNeeded: Int(link.generation) % generations * placeCapacity + place))
-    link.generation &+= 1
+    link.socket = SocketID(rawValue: Int32(Int(links[place].generation) * placeCapacity + place))
+    link.generation = Int32((Int(links[place].generation) + 1) % generations)
     link.phase = .connecting
     link.startedNs = now.monotonicNs
     link.openReason = reason

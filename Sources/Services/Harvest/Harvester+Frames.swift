@@ -63,8 +63,8 @@ extension Harvester where Log: ~Copyable {
       [.init("refused", .string("frame")), .init("bytes", .integer(bytes))], now)
   }
 
-  /// Whether the frame is a combined frame of a shape known to the decoder, of one of our symbols. It is then in
-  /// `decoder.frame`.
+  /// Whether the frame is a combined frame of a shape known to the decoder, of one of our symbols. It is then
+  /// in `decoder.frame`.
   @inline(__always)
   private mutating func scan(_ frame: UnsafeRawBufferPointer) -> Bool {
     guard frame.count > 40, let base = frame.baseAddress,

@@ -26,7 +26,8 @@ extension Harvester where Log: ~Copyable {
 
   mutating func land(_ request: RequestID, _ landing: Landing, _ now: Moment) throws(TapeError) {
     try enter(now)
-    guard let flight = queue.land(request) else { return }
+    // The log is finished; what comes now is too late.
+    guard let flight = queue.land(request), !hasFinished else { return }
     guard case .answered(let reply) = landing else {
       totals.requestFailures += 1
       return retry(flight, now)
@@ -147,7 +148,6 @@ extension Harvester where Log: ~Copyable {
       try noteBadAnswer("exchangeInfo", body, Self.noConnection, now)
       return retry(flight, now)
     }
-    instrumentsAreChecked = true
     let names = Set(listed)
     let unknown = plan.symbols.filter { !names.contains($0) }
     guard !unknown.isEmpty else { return }

@@ -3,10 +3,10 @@ import Tape
 
 /// Replacing a socket while it still delivers.
 ///
-/// The new socket takes the other side of the slot. Once it has delivered every stream that ticks by itself, and
-/// every stream that the old one has delivered meanwhile, the old one is closed in order; what still arrives on it
-/// counts. A new socket that cannot do that in time is given up, and the old one stays. Only one slot is replaced
-/// at a time, so that a fault of the exchange's front never costs two connections.
+/// The new socket takes the other side of the slot. Once it has delivered every stream that ticks by itself,
+/// and every stream that the old one has delivered meanwhile, the old one is closed in order; what still
+/// arrives on it counts. A new socket that cannot do that in time is given up, and the old one stays. Only
+/// one slot is replaced at a time, so that a fault of the exchange's front never costs two connections.
 extension Harvester where Log: ~Copyable {
   private static var retryNs: Int64 { Nanoseconds.minute }
   /// Copies of what the old socket delivered may come on the new one for so long.
@@ -70,14 +70,16 @@ extension Harvester where Log: ~Copyable {
     heard[(2 * overlap.slot + overlap.newSide) * positionsMax + position] != 0
   }
 
-  /// Every stream that the old socket has delivered since the new one opened, and any at all.
+  /// Every stream that the old socket has delivered since the new one opened; and anything at all, if some
+  /// stream ticks by itself.
   private func deliversAll(_ overlap: HarvestOverlap) -> Bool {
-    links[2 * overlap.slot + overlap.newSide].frames > 0
+    (links[2 * overlap.slot + overlap.newSide].frames > 0 || !plan.slots[overlap.slot].ticksByItself)
       && overlap.heardByOld.indices.allSatisfy { !overlap.heardByOld[$0] || isHeard(overlap, $0) }
   }
 
   private func isComplete(_ overlap: HarvestOverlap) -> Bool {
-    deliversAll(overlap)
+    // Where nothing ticks by itself, only time tells.
+    plan.slots[overlap.slot].ticksByItself && deliversAll(overlap)
       && plan.slots[overlap.slot].streams.allSatisfy {
         !plan.streams[$0].kind.ticksByItself || isHeard(overlap, plan.streams[$0].position)
       }
@@ -138,8 +140,8 @@ extension Harvester where Log: ~Copyable {
       endOverlap()
       return true
     }
-    // The old one failed before the handover was complete. Holes in books and trades show by their ids; quotes
-    // that were missed do not.
+    // The old one failed before the handover was complete. Holes in books and trades show by their ids;
+    // quotes that were missed do not.
     for stream in plan.slots[slot].streams where plan.streams[stream].kind == .bookTicker {
       guard heard[other * positionsMax + plan.streams[stream].position] == 0 else { continue }
       let name = plan.streams[stream].name

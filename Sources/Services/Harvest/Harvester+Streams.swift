@@ -3,11 +3,11 @@ import Tape
 
 /// Streams that were subscribed to and do not deliver.
 ///
-/// An acknowledged subscription proves nothing, so every stream has a deadline for its first frame. If the whole
-/// connection is mute (a wrong root is), it is closed and opened again. If only some of its streams are, closing
-/// it would cost the others their data. Then the mute ones are subscribed to again, and if they are still mute at
-/// the next deadline, the connection is replaced with overlap, as in a rotation, at growing intervals (one to
-/// sixteen minutes): at worst some extra connections, never a hole in the other streams.
+/// An acknowledged subscription proves nothing, so every stream has a deadline for its first frame. If the
+/// whole connection is mute (a wrong root is), it is closed and opened again. If only some of its streams
+/// are, closing it would cost the others their data. Then the mute ones are subscribed to again, and if they
+/// are still mute at the next deadline, the connection is replaced with overlap, as in a rotation, at growing
+/// intervals (one to sixteen minutes): at worst some extra connections, never a hole in the other streams.
 extension Harvester where Log: ~Copyable {
   private static var remedyNsMin: Int64 { Nanoseconds.minute }
   private static var remedyDoublingsMax: Int { 4 }
@@ -103,7 +103,8 @@ extension Harvester where Log: ~Copyable {
     links[place].firstFrameCheckNs = now.monotonicNs + waitNs
   }
 
-  /// Subscribes to streams once more. One message in ten seconds at most, where the exchange allows ten a second.
+  /// Subscribes to streams once more. One message in ten seconds at most, where the exchange allows ten a
+  /// second.
   private mutating func subscribe(_ place: Int, _ streams: [Int]) {
     let message = JSONValue.object([
       "method": .string("SUBSCRIBE"), "params": .array(streams.map { .string(plan.streams[$0].name) }),
@@ -113,7 +114,8 @@ extension Harvester where Log: ~Copyable {
     actions.append(.send(links[place].socket, text: message.text()))
   }
 
-  /// At a check: streams that have delivered and fallen silent alone are treated as if they had not delivered.
+  /// At a check: streams that have delivered and fallen silent alone are treated as if they had not
+  /// delivered.
   mutating func checkSilentStreams(_ now: Moment) {
     guard configuration.streamSilenceMs > 0 else { return }
     let intervals = UInt32(

@@ -5,9 +5,9 @@ import Tape
 
 /// Trades have dense ids, so what is missing is known exactly, and REST still has it.
 ///
-/// A hole is recorded with its range and asked for, up to a thousand ids a request. The answer goes to the tape
-/// verbatim, and its ids through the same ``TradeSequence`` as the live ones. What the exchange does not have, or
-/// refuses, is recorded again as unfilled; passing failures are retried without end.
+/// A hole is recorded with its range and asked for, up to a thousand ids a request. The answer goes to the
+/// tape verbatim, and its ids through the same ``TradeSequence`` as the live ones. What the exchange does not
+/// have, or refuses, is recorded again as unfilled; passing failures are retried without end.
 extension Harvester where Log: ~Copyable {
   static var tradesAnswerMax: Int64 { 1000 }
   /// The answer may be a little behind the stream: a missing end is asked for so often.

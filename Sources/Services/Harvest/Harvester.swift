@@ -5,20 +5,21 @@ import Tape
 
 /// The harvester: everything between the exchange's sockets and the tape, as one synchronous state machine.
 ///
-/// **Problem.** Hundreds of streams come over a dozen connections, and each part fails in its own way: a socket
-/// dies without a word, a subscription is acknowledged and never delivers, an event is lost or comes twice, a
-/// snapshot is too old, the exchange bans whoever asks too often, a clock jumps. The tape must hold every frame
-/// that arrived, once, and say exactly what did not arrive; and it must be so after a year, not after a good day.
+/// **Problem.** Hundreds of streams come over a dozen connections, and each part fails in its own way: a
+/// socket dies without a word, a subscription is acknowledged and never delivers, an event is lost or comes
+/// twice, a snapshot is too old, the exchange bans whoever asks too often, a clock jumps. The tape must hold
+/// every frame that arrived, once, and say exactly what did not arrive; and it must be so after a year, not
+/// after a good day.
 ///
 /// **Why the obvious answer fails.** A task per socket with a retry loop around it hides the state in call
-/// stacks: who asks for the snapshot, how often was it retried, which of two overlapping sockets delivered this
-/// frame? Retries that end silently, counters that never reset and one socket's failure closing all
-/// (pitfalls 8 to 11) are the result, and none of it can be tested but by waiting for it.
+/// stacks: who asks for the snapshot, how often was it retried, which of two overlapping sockets delivered
+/// this frame? Retries that end silently, counters that never reset and one socket's failure closing all
+/// are the result, and none of it can be tested but by waiting for it.
 ///
 /// **What is done.** The harvester does no I/O and reads no clock. The shell tells it what happened
 /// (``opened(_:_:)``, ``received(_:on:_:)``, ``replied(_:_:_:)``, …), each time with the ``Moment``, and does
-/// what it asks for (``takeActions(_:)``). So one and the same machine runs on sockets and, under virtual time,
-/// against a simulated exchange with thousands of seeded faults.
+/// what it asks for (``takeActions(_:)``). So one and the same machine runs on sockets and, under virtual
+/// time, against a simulated exchange with thousands of seeded faults.
 ///
 /// - *Connections* (``HarvestPlan``): each planned connection is a slot with its own backoff, watchdogs and
 ///   rotation; a failure touches its streams only. A slot's old socket is replaced before the exchange closes
@@ -27,16 +28,16 @@ import Tape
 ///   ``TradeSequence`` a symbol as the signal stage, fed with the same bytes in the same order, and so knows
 ///   what every reader of the tape thinks. When a reader must think "out of sync", the range is recorded as a
 ///   `gap`, and a snapshot or the missing trades are asked for.
-/// - *Requests* go through one queue by urgency and weight (``RequestQueue``), and end in success or in a record
-///   that says what is missing for good. A book in sync is compared with the exchange's now and then.
+/// - *Requests* go through one queue by urgency and weight (``RequestQueue``), and end in success or in a
+///   record that says what is missing for good. A book in sync is compared with the exchange's now and then.
 /// - *Time*: offset and drift of our clock against the exchange's (``ClockFilter``); latencies are corrected.
 ///
 /// **Promises to the shell.** Sockets and requests that are unknown or gone are ignored, so late events do no
-/// harm. ``tick(_:)`` may come early or late; ``deadline`` never lies in the past after it. Errors of the tape
-/// pass through; after one the harvester is not to be used on.
+/// harm. ``tick(_:)`` may come early or late; ``deadline`` never lies in the past after it. Errors of the
+/// tape pass through; after one the harvester is not to be used on.
 ///
-/// Sources: the exchange's documents (connection rules, "How to manage a local order book correctly"); the shape,
-/// TigerBeetle's and FoundationDB's deterministic simulation.
+/// Sources: the exchange's documents (connection rules, "How to manage a local order book correctly"); the
+/// shape, TigerBeetle's and FoundationDB's deterministic simulation.
 public struct Harvester<Log: RecordLog & ~Copyable>: ~Copyable {
   public let configuration: HarvestConfiguration
   public let plan: HarvestPlan
@@ -92,7 +93,6 @@ public struct Harvester<Log: RecordLog & ~Copyable>: ~Copyable {
   var formerLatency = LatencyHistogram()
   var recentSinceNs: Int64
   var rates: [RateSample] = []
-  var instrumentsAreChecked = false
   var nextMessageID = 1
   var isDraining = false
   var hasFinished = false
@@ -208,8 +208,8 @@ extension Harvester where Log: ~Copyable {
     deadline = max(deadline, now.monotonicNs + 1)
   }
 
-  /// Ends the harvest: no new connections or requests; closes all sockets in order and records that. What still
-  /// arrives on them is kept. Done when ``isDrained``; keep calling ``tick(_:)`` until then.
+  /// Ends the harvest: no new connections or requests; closes all sockets in order and records that. What
+  /// still arrives on them is kept. Done when ``isDrained``; keep calling ``tick(_:)`` until then.
   public mutating func drain(_ now: Moment) throws(TapeError) {
     guard !isDraining else { return }
     try enter(now)
@@ -262,7 +262,7 @@ extension Harvester where Log: ~Copyable {
     var earliest = queue.deadline(now, exchangeNs: exchangeNs(now))
     if isDraining { earliest = queue.flights.map(\.giveUpNs).min() ?? .max }
     for slot in slots.indices { earliest = min(earliest, slotDeadline(slot)) }
-    if let overlap {
+    if let overlap, !isDraining {
       switch overlap.phase {
       case .connecting, .closing: break
       case .both: earliest = min(earliest, overlap.openedNs + rotationTimeoutNs)

@@ -2,14 +2,14 @@ import Core
 
 /// All REST work of a harvester, in one queue by urgency and weight.
 ///
-/// The exchange counts weight per address over its own clock minute, and a full snapshot costs 20 of 2400: after
-/// an outage of 200 symbols the minute's budget is gone in a second, and whoever asks on regardless is banned.
-/// So every request goes through this queue. The most urgent job goes first; a job that does not fit the rest of
-/// the minute waits for the next one, and so does everything behind it, except the requests of weight 1
-/// (``smallReserve`` of the budget is theirs), without which the clock would be unknown for minutes. The weight
-/// used is what was sent, or what the exchange reports, whichever is more. Weight sent in the last two seconds
-/// of a minute is counted in the next one too, because the exchange's minute may begin a little later than
-/// ours.
+/// The exchange counts weight per address over its own clock minute, and a full snapshot costs 20 of 2400:
+/// after an outage of 200 symbols the minute's budget is gone in a second, and whoever asks on regardless is
+/// banned. So every request goes through this queue. The most urgent job goes first; a job that does not fit
+/// the rest of the minute waits for the next one, and so does everything behind it, except the requests of
+/// weight 1 (``smallReserve`` of the budget is theirs), without which the clock would be unknown for minutes.
+/// The weight used is what was sent, or what the exchange reports, whichever is more. Weight sent in the last
+/// two seconds of a minute is counted in the next one too, because the exchange's minute may begin a little
+/// later than ours.
 ///
 /// Bound: a job is added once for its purpose and symbol, so there are at most four a symbol and two others.
 struct RequestQueue: Sendable {
