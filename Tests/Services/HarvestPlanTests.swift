@@ -136,7 +136,7 @@ struct HarvestPartsTests {
     #expect(first == [false, false, true], "the same side repeats: kept")
     let others = [isCopy(1, 7, 1), isCopy(0, 6, 1)]
     #expect(others == [false, false], "another stream; lost by the first side: kept")
-    for key in 100..<356 { _ = isCopy(0, UInt64(key), 0) }
+    for key in 100..<100 + DuplicateFilter.keysMax { _ = isCopy(0, UInt64(key), 0) }
     let old = [isCopy(0, 100, 1), isCopy(0, 7, 1)]
     #expect(old == [true, false], "out of memory: kept")
   }

@@ -91,6 +91,7 @@ struct HarvestRotationTests {
     try world.receive(Wire.depth("BTCUSDT", (103, 104, 102), at: world.wallMs), 0)
     try world.advance(ms: 999)
     #expect(world.gaps.isEmpty)
+    #expect(world.provisionalGaps.map { $0.integer("after") } == [100], "a kill now must leave a record")
     try world.advance(ms: 1)
     #expect(world.gaps.map { $0.integer("after") } == [100])
     #expect(world.asked("depth").count == 1)

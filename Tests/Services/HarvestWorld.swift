@@ -135,7 +135,9 @@ final class HarvestWorld {
   var now: Moment { Moment(wall: UnixNanos(HarvestWorld.start + nowNs + wallError), monotonicNs: nowNs) }
   var wallMs: Int64 { now.wall.milliseconds }
   var log: MemoryLog { harvester.log }
-  var gaps: [MemoryLog.Record] { log.records(.gap) }
+  /// Those that stand; in an overlap a hole is recorded at once, and again if nobody delivers what is missing.
+  var gaps: [MemoryLog.Record] { log.records(.gap).filter { $0.data["provisional"] == nil } }
+  var provisionalGaps: [MemoryLog.Record] { log.records(.gap).filter { $0.data["provisional"] != nil } }
   var counters: HarvestCounters { harvester.counters }
   var books: JSONValue { harvester.finalBooks() }
   var isDrained: Bool { harvester.isDrained }

@@ -172,9 +172,9 @@ extension World {
     switch what {
     case .opened: step { try $0.opened(socket, moment) }
     case .message(var bytes):
-      if options.defect == .framesAreAltered, bytes.count > 200, random.bernoulli(0.001) { bytes[150] ^= 1 }
       outcome.framesDelivered += 1
       delivered.append(World.hash(bytes))
+      if options.defect == .framesAreAltered, bytes.count > 200, random.bernoulli(0.003) { bytes[150] ^= 1 }
       let time = moment
       var scratch = PaddedBytes()
       swap(&scratch, &padded)
