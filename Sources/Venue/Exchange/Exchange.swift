@@ -51,6 +51,8 @@ public final class Exchange {
   var streamIndices: [Int32]
   var allBookTickers = -1
   var allForceOrders = -1
+  /// Those asked for, one of a kind at most.
+  var symbolLists: [SymbolList] = []
   let tape: TapeSource?
 
   // Sessions in order of opening.

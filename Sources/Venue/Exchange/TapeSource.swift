@@ -22,6 +22,8 @@ final class TapeSource {
   private var symbols: [TapeSymbol?] = []
   private var symbolsByName: [String: TapeSymbol] = [:]
   private var names: [String] = []
+  /// Streams that the tape itself has near its start.
+  private(set) var carried: Set<String> = []
 
   /// One record of the current block.
   struct Record {
@@ -156,20 +158,32 @@ final class TapeSource {
       kind: record.kind, receiveNs: record.receiveTime.rawValue, stream: record.stream, data: record.data)
   }
 
-  /// Takes the due record into book and trades.
-  func absorb(_ record: Record) {
+  /// Takes the due record into book and trades; what it changed.
+  func absorb(_ record: Record) -> (symbol: TapeSymbol, change: TapeChange)? {
     switch record.kind {
     case .frame:
-      guard record.stream != nil else {
+      guard let stream = record.stream else {
         rawFramesSkipped += 1
-        return
+        return nil
       }
-      if decode(record) { symbol(decoder.frame.symbol)?.take(decoder.frame) }
+      guard decode(record), let symbol = symbol(decoder.frame.symbol) else { return nil }
+      // The best levels of a partial stream are no changes to a book.
+      if decoder.frame.kind == .depthUpdate, TapeSource.isPartialDepth(stream) { return nil }
+      return symbol.take(decoder.frame).map { (symbol, $0) }
     case .snapshot:
-      guard let name = TapeSource.symbolName(record.stream), decode(snapshot: record, name) else { return }
+      guard let name = TapeSource.symbolName(record.stream), decode(snapshot: record, name) else {
+        return nil
+      }
       symbol(decoder.frame.symbol)?.take(snapshot: decoder.frame)
-    default: break
+      return nil
+    default: return nil
     }
+  }
+
+  /// Whether a digit follows `@depth` in a stream's name.
+  private static func isPartialDepth(_ stream: UnsafeRawBufferPointer) -> Bool {
+    guard let at = stream.firstIndex(of: 0x40), at + 6 < stream.count else { return false }
+    return stream[at + 6] >= 0x30 && stream[at + 6] <= 0x39
   }
 
   private func decode(_ record: Record) -> Bool {
@@ -202,6 +216,8 @@ final class TapeSource {
     return String(decoding: stream[..<at], as: UTF8.self).uppercased()
   }
 
+  func symbol(named name: String) -> TapeSymbol? { symbolsByName[name] }
+
   private func symbol(_ id: SymbolID) -> TapeSymbol? {
     guard id != .none, let instrument = decoder.instruments[id] else { return nil }
     while symbols.count <= id.index { symbols.append(nil) }
@@ -231,6 +247,7 @@ final class TapeSource {
           !seen.contains(Array(stream)), decode(record), symbol(decoder.frame.symbol) != nil
         {
           seen.insert(Array(stream))
+          carried.insert(String(decoding: stream, as: UTF8.self))
         }
         return true
       }
@@ -308,27 +325,5 @@ final class TapeSource {
       "frames": .object(frames), "bids": TapeSource.levels(symbol, .bid, .max),
       "asks": TapeSource.levels(symbol, .ask, .max),
     ])
-  }
-}
-
-extension Exchange {
-  /// Starts the tape's clock, or sends the record that is due.
-  func stepTape(_ tape: TapeSource) {
-    if tape.startClock(at: now) { return }
-    guard let record = tape.record else { return }
-    tape.absorb(record)
-    if record.kind == .frame, let name = record.stream, let stream = table.find(name) {
-      table.streams[stream].published += 1
-      if !table.streams[stream].subscribers.isEmpty {
-        let begin = outbox.bytes.count
-        outbox.bytes.append("{\"stream\":\"")
-        outbox.bytes.append(bytes: name)
-        outbox.bytes.append("\",\"data\":")
-        outbox.bytes.append(bytes: record.data)
-        outbox.bytes.append(byte: 0x7D)
-        deliver(stream, begin)
-      }
-    }
-    tape.advance()
   }
 }
