@@ -23,7 +23,7 @@ final class TapeSource {
   private var symbolsByName: [String: TapeSymbol] = [:]
   private var names: [String] = []
   /// Streams that the tape itself has near its start.
-  private(set) var carried: Set<String> = []
+  var carried: Set<String> = []
 
   /// One record of the current block.
   struct Record {
