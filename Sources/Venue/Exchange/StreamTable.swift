@@ -88,7 +88,8 @@ struct StreamTable {
   }
 }
 
-/// The kinds of streams a seeded market has.
+/// The kinds of streams that every symbol of a seeded market has a place for; others are a
+/// ``DerivedStream``.
 enum VenueStreamKind: Int, CaseIterable {
   case depth, depth250, depth500, bookTicker, aggregateTrade, markPrice1s, markPrice3s, kline, forceOrder
   case miniTicker, ticker, trade

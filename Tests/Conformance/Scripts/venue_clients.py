@@ -42,8 +42,8 @@ def by_websockets(cases, venue):
         async with opened(path) as socket:
             return [json.loads(await asyncio.wait_for(socket.recv(), seconds)) for _ in range(count)]
 
-    def combined(path, streams):
-        seen = {frame["stream"] for frame in run(frames(path, 60))}
+    def combined(path, streams, count=60):
+        seen = {frame["stream"] for frame in run(frames(path, count))}
         equal(seen, set(streams), "streams")
 
     cases.add(
@@ -134,6 +134,7 @@ def by_websockets(cases, venue):
         combined,
         "/public/stream?streams=btcusdt@depth5@100ms/ethusdt@depth20",
         ["btcusdt@depth5@100ms", "ethusdt@depth20"],
+        20,
     )
 
     async def lists():
