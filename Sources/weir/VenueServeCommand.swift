@@ -63,6 +63,7 @@ enum VenueServeCommand {
         framesPerSecond: arguments.double("rate"))
     }
     var exchange = ExchangeOptions(source: source)
+    exchange.opensWithFirstClient = true
     let token = ProcessEnvironment.variables()["WEIR_VENUE_TOKEN"] ?? ""
     exchange.adminToken = token.isEmpty ? nil : token
     if let path = arguments.text("faults") { exchange.faults = try faults(path) }

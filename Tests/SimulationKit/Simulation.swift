@@ -25,9 +25,9 @@ public struct SimulationOptions: Sendable {
   public var seed: UInt64
   public var symbols = ["BTCUSDT", "DOGEUSDT"]
   /// With faults.
-  public var faultSeconds = 20
+  public var faultSeconds = 12
   /// Without, until all must be well.
-  public var recoverySecondsMax = 30
+  public var recoverySecondsMax = 20
   /// A mistake made on purpose, to see whether it is found.
   public var defect: Defect?
   /// Called with a line for each event; for looking at one seed.

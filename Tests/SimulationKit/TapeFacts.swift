@@ -11,6 +11,7 @@ struct TapeFacts {
 
   init(_ tape: MemoryTape, symbols: [String]) {
     var lastDepth: [String: Int64] = [:]
+    var open: [String: [(after: Int64, reached: Int64, before: Int64)]] = [:]
     for entry in tape.entries {
       guard let value = try? entry.payload.withUnsafeBytes({ try JSONValue(parsing: $0) }) else { continue }
       switch entry.kind {
@@ -20,8 +21,19 @@ struct TapeFacts {
         case "depthUpdate":
           guard let final = data["u"]?.integer, let previous = data["pu"]?.integer else { continue }
           let last = lastDepth[name]
-          if let last, final <= last { continue }
-          if let last, previous != last { depthHoles[name, default: []].insert(last) }
+          if let last, final <= last {
+            // Two sockets overtake each other in a rotation: what was missing comes after all.
+            if let place = open[name]?.firstIndex(where: { $0.reached == previous }) {
+              open[name]![place].reached = final
+              let hole = open[name]![place]
+              if hole.reached == hole.before { depthHoles[name]?.remove(hole.after) }
+            }
+            continue
+          }
+          if let last, previous != last {
+            depthHoles[name, default: []].insert(last)
+            open[name, default: []].append((after: last, reached: last, before: previous))
+          }
           lastDepth[name] = final
         case "aggTrade": if let id = data["a"]?.integer { trades[name, default: []].insert(id) }
         default: break

@@ -66,11 +66,29 @@ extension World {
     outcome.rotations = counted.rotations
     outcome.deduplicated = counted.deduplicated
     outcome.backfilled = counted.backfilled
+    traceTape()
     checkFrames()
     let facts = TapeFacts(tape, symbols: options.symbols)
     checkHoles(facts)
     checkTrades(facts)
     checkReader()
+  }
+
+  /// The tape in short: its records, frames by their ids.
+  private func traceTape() {
+    guard options.trace != nil else { return }
+    for entry in tape.entries {
+      let value = (try? entry.payload.withUnsafeBytes { try JSONValue(parsing: $0) }) ?? .null
+      let data = value["data"]
+      var text = "tape \(entry.sequence) \((entry.receiveNs - skewNs - start) / 1_000_000) ms conn \(entry.connection)"
+      if entry.kind == .frame {
+        text += " \(value["stream"]?.text ?? "")"
+        for key in ["U", "u", "pu", "a"] { if let id = data?[key]?.integer { text += " \(key) \(id)" } }
+      } else {
+        text += " \(entry.kind.name) \(entry.stream ?? "") \(value.text().prefix(160))"
+      }
+      trace(text)
+    }
   }
 
   /// Every frame delivered is on the tape, in order, or is a copy that a rotation delivered twice.

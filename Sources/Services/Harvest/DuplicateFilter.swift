@@ -7,32 +7,45 @@ import Core
 /// the other one has lost, which a comparison with the highest id would drop. A frame that the new connection
 /// delivers was sent to the old one after the overlap began, so the keys from before are not needed.
 ///
-/// Bound: ``keysMax`` keys a stream (``hashesMax`` where the key is a hash of the payload). A copy older than
-/// that is stored twice, which readers know how to drop.
+/// Both connections deliver a stream in the same order, so the next copy is looked for where the last one was
+/// found; only where that fails are all keys searched.
+///
+/// Bound: ``keysMax`` keys a stream (``hashesMax`` where the key is a hash of the payload), 16 KiB of them. A copy
+/// older than that is stored twice, which readers know how to drop.
 struct DuplicateFilter: Sendable {
-  static let keysMax = 256
+  static let keysMax = 2048
   static let hashesMax = 64
 
   private var keys: [UInt64]
   private var counts: [Int]
   private let room: [Int]
+  /// By stream and side: where that side's next copy is expected.
+  private var expected: [Int]
 
   /// - Parameter hasIDs: for each stream of the slot, whether its keys are ids.
   init(hasIDs: [Bool]) {
     keys = Array(repeating: 0, count: hasIDs.count * DuplicateFilter.keysMax)
     counts = Array(repeating: 0, count: hasIDs.count)
     room = hasIDs.map { $0 ? DuplicateFilter.keysMax : DuplicateFilter.hashesMax }
+    expected = Array(repeating: 0, count: 2 * hasIDs.count)
   }
 
   /// Whether the other side has delivered this; if not, it is noted as delivered by `side`.
   mutating func isCopy(stream: Int, key: UInt64, side: Int) -> Bool {
-    let mark = UInt64(side & 1)
-    let wanted = key << 1 | (mark ^ 1)
+    let mark = side & 1
+    let wanted = key << 1 | UInt64(mark ^ 1)
     let start = stream * DuplicateFilter.keysMax
-    for index in start..<start + min(counts[stream], room[stream]) where keys[index] == wanted {
+    let held = min(counts[stream], room[stream])
+    let guess = expected[2 * stream + mark]
+    if guess < held, keys[start + guess] == wanted {
+      expected[2 * stream + mark] = (guess + 1) % room[stream]
       return true
     }
-    keys[start + counts[stream] % room[stream]] = key << 1 | mark
+    for index in 0..<held where keys[start + index] == wanted {
+      expected[2 * stream + mark] = (index + 1) % room[stream]
+      return true
+    }
+    keys[start + counts[stream] % room[stream]] = key << 1 | UInt64(mark)
     counts[stream] += 1
     return false
   }

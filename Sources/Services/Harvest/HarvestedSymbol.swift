@@ -16,6 +16,7 @@ struct HarvestedSymbol: ~Copyable {
   var snapshotAttempt = 0
   var crossedSeen = 0
   var overflowsSeen = 0
+  var reordersSeen = 0
   var restoredAtNs: Int64 = .min
   /// A hole seen while two connections overlap: one of them may still deliver what is missing.
   var deferredHole: DepthHole?

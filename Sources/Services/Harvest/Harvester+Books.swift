@@ -44,6 +44,7 @@ extension Harvester where Log: ~Copyable {
       states[symbol].deferredHole = hole
       deferredHoles += 1
       mustSettle = true
+      try recordGap(symbol, hole, isProvisional: true, now)
     } else {
       try recordGap(symbol, hole, now)
     }
@@ -62,11 +63,12 @@ extension Harvester where Log: ~Copyable {
     case .restored:
       states[symbol].hasBeenSynchronized = true
       states[symbol].restoredAtNs = now.monotonicNs
-      // The other connection has delivered what was missing.
-      if states[symbol].deferredHole != nil {
+      // The other connection has delivered what was missing; a snapshot only makes up for it.
+      if states[symbol].book.reorders > states[symbol].reordersSeen, states[symbol].deferredHole != nil {
         states[symbol].deferredHole = nil
         deferredHoles -= 1
       }
+      states[symbol].reordersSeen = states[symbol].book.reorders
     case .lost where isContradiction:
       if now.monotonicNs - Self.steadyNs > states[symbol].restoredAtNs { states[symbol].snapshotAttempt = 0 }
       try recordBadBook(symbol, isCrossed ? "crossed" : "overflow", lastUpdateID, now)

@@ -145,7 +145,6 @@ extension Harvester where Log: ~Copyable {
       connect(slot, side: slots[slot].side, slots[slot].hasOpened ? .reconnect : .start, now)
     }
     for side in 0...1 { try tickLink(2 * slot + side, now) }
-    if slots[slot].rotateAtNs <= now.monotonicNs, overlap == nil { rotate(slot, now) }
   }
 
   private mutating func tickLink(_ place: Int, _ now: Moment) throws(TapeError) {

@@ -29,16 +29,23 @@ extension Harvester where Log: ~Copyable {
   }
 
   /// Depth events are missing.
-  mutating func recordGap(_ symbol: Int, _ hole: DepthHole, _ now: Moment) throws(TapeError) {
-    states[symbol].counts.depthGaps += 1
-    totals.gaps += 1
-    try record(
-      .gap, stream: depthName(symbol), connection: Int32(hole.place),
-      [
-        .init("stream", .string(depthName(symbol))), .init("reason", .string(hole.reason)),
-        .init("after", .integer(hole.after)), .init("before", .integer(hole.before)),
-        .init("pu", hole.previousFinal.map { .integer($0) } ?? .null),
-      ], now)
+  ///
+  /// - Parameter isProvisional: an overlapping connection may still deliver them. It is recorded all the same, so
+  ///   that a kill in between leaves no hole without a record; counted is only the final record.
+  mutating func recordGap(_ symbol: Int, _ hole: DepthHole, isProvisional: Bool = false, _ now: Moment)
+    throws(TapeError)
+  {
+    if !isProvisional {
+      states[symbol].counts.depthGaps += 1
+      totals.gaps += 1
+    }
+    var members: [JSONValue.Member] = [
+      .init("stream", .string(depthName(symbol))), .init("reason", .string(hole.reason)),
+      .init("after", .integer(hole.after)), .init("before", .integer(hole.before)),
+      .init("pu", hole.previousFinal.map { .integer($0) } ?? .null),
+    ]
+    if isProvisional { members.append(.init("provisional", .bool(true))) }
+    try record(.gap, stream: depthName(symbol), connection: Int32(hole.place), members, now)
   }
 
   /// A book has contradicted itself or differs from the exchange's.

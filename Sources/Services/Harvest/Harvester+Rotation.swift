@@ -20,8 +20,14 @@ extension Harvester where Log: ~Copyable {
     slots[slot].rotateAtNs = now.monotonicNs + Int64(after * (1 - 0.05 * random.uniform()))
   }
 
-  /// Begins to replace a slot's socket.
-  mutating func rotate(_ slot: Int, _ now: Moment) {
+  /// Begins with the first slot that is due, unless one is being replaced.
+  mutating func rotateNext(_ now: Moment) {
+    for slot in slots.indices where slots[slot].rotateAtNs <= now.monotonicNs && overlap == nil {
+      rotate(slot, now)
+    }
+  }
+
+  private mutating func rotate(_ slot: Int, _ now: Moment) {
     let side = slots[slot].side
     guard links[2 * slot + side].phase == .open, links[2 * slot + side ^ 1].phase == .idle else {
       slots[slot].rotateAtNs = now.monotonicNs + Self.retryNs

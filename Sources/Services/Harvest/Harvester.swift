@@ -191,7 +191,9 @@ extension Harvester where Log: ~Copyable {
     try enter(now)
     for slot in slots.indices { try tickSlot(slot, now) }
     tickOverlap(now)
+    rotateNext(now)
     try tickHoles(now)
+    endOverdueProbes(now)
     if now.monotonicNs >= nextCheckNs, !isDraining { try check(now) }
     if now.monotonicNs >= nextTimeNs, !isDraining {
       nextTimeNs = .max
@@ -200,7 +202,6 @@ extension Harvester where Log: ~Copyable {
     while let flight = queue.overdue(now) {
       try land(flight.id, .failed("no answer from the shell"), now)
     }
-    endOverdueProbes(now)
     settle(now)
     // A timer that is due and has not been handled would make the shell spin.
     assert(deadline > now.monotonicNs)
@@ -253,6 +254,10 @@ extension Harvester where Log: ~Copyable {
   /// Sends what may be sent and finds the next deadline.
   mutating func settle(_ now: Moment) {
     mustSettle = false
+    if hasFinished {
+      deadline = .max
+      return
+    }
     pump(now)
     var earliest = queue.deadline(now, exchangeNs: exchangeNs(now))
     if isDraining { earliest = queue.flights.map(\.giveUpNs).min() ?? .max }

@@ -161,7 +161,9 @@ extension Exchange {
     let start = try parameters.integer("startTime") ?? .min
     let end = try parameters.integer("endTime") ?? .max
     guard let index = symbolIndices[name] else { throw unavailable("Klines") }
-    let found = symbols[index].bars(interval).filter { $0.index * 60_000 >= start && $0.index * 60_000 <= end }
+    let found = symbols[index].bars(interval).filter {
+      $0.index * 60_000 >= start && $0.index * 60_000 <= end
+    }
     let kept = start == .min ? found.suffix(limit) : found.prefix(limit)
     let instrument = symbols[index].market.instrument
     func value(_ tickLots: Int64) -> JSONValue { money(amount(index, Int128(tickLots))) }
@@ -170,7 +172,8 @@ extension Exchange {
         .array([
           .integer(minute.index * 60_000), price(index, minute.openTick), price(index, minute.highTick),
           price(index, minute.lowTick), price(index, minute.closeTick),
-          .string(instrument.quantityScale.text(minute.lots)), .integer(minute.index * 60_000 + interval.milliseconds - 1),
+          .string(instrument.quantityScale.text(minute.lots)),
+          .integer(minute.index * 60_000 + interval.milliseconds - 1),
           value(minute.tickLots), .integer(minute.tradeCount),
           .string(instrument.quantityScale.text(minute.buyerLots)), value(minute.buyerTickLots), .string("0"),
         ])

@@ -5,6 +5,7 @@ extension Exchange {
   // MARK: Placing
 
   func placeOrder(_ account: VenueAccount, _ parameters: RequestParameters) throws(VenueError) -> JSONValue {
+    openMarket()
     let request = try checkedOrder(account, parameters)
     lastOrderID += 1
     var clientID = request.clientID ?? "weir-\(lastOrderID)"

@@ -93,7 +93,7 @@ extension Exchange {
     if session.subscriptions.contains(where: { $0.name == name }) { return }
     let stream = resolve(name, on: session.root) ?? -1
     session.subscriptions.append(Session.Subscription(name: name, stream: stream))
-    tape?.subscriptionsChanged(at: now)
+    subscriptionsChanged()
     guard stream >= 0 else { return }
     table.streams[stream].subscribers.append(
       VenueStream.Subscriber(session: session.id.rawValue, isRaw: session.isRaw))
@@ -102,7 +102,7 @@ extension Exchange {
   func unsubscribe(_ session: Session, _ name: String) {
     guard let index = session.subscriptions.firstIndex(where: { $0.name == name }) else { return }
     leave(session, session.subscriptions.remove(at: index))
-    tape?.subscriptionsChanged(at: now)
+    subscriptionsChanged()
   }
 
   private func leave(_ session: Session, _ subscription: Session.Subscription) {

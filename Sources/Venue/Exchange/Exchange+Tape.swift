@@ -21,6 +21,7 @@ extension Exchange {
         deliver(stream, begin)
       }
     }
+    if record.kind == .frame { deliverSubstitutes(tape, record) }
     if let (symbol, change) = changed, !symbol.derived.isEmpty { publishDerived(symbol, change) }
     tape.advance()
   }
@@ -31,7 +32,7 @@ extension Exchange {
   /// near the tape's start, and the tape has no frames of its name there. Where they come later, the tape's
   /// own frames end the derived ones.
   func derive(_ name: String, from tape: TapeSource, stream: Int) {
-    guard !table.streams[stream].isDerived, !tape.carried.contains(name),
+    guard !table.streams[stream].isDerived, !tape.streamsOnTape.contains(name),
       let (symbolName, content) = DerivedStream.Content.parse(name),
       let symbol = tape.symbol(named: symbolName)
     else { return }

@@ -84,6 +84,13 @@ public final class Exchange {
   var delayedFrames: [Int: DelayedFrame] = [:]
   var delayedNumber = 0
 
+  /// A market that waits for its first clients stands still, so that they hear of it from its first event on.
+  private(set) var isMarketOpen: Bool
+  private var opensAt = Int64.max
+  /// From the last change of subscriptions: a client with several connections gets the whole.
+  static let settlingNs = Nanoseconds.second
+  static let waitingNsMax = 10 * Nanoseconds.second
+
   private var timersAreKnown = false
   private var timerTime = Int64.max
 
@@ -95,6 +102,8 @@ public final class Exchange {
     start = now.rawValue
     self.now = now.rawValue
     limiter = RateLimiter(options)
+    isMarketOpen = !options.opensWithFirstClient
+    if options.opensWithFirstClient { opensAt = now.rawValue + Exchange.waitingNsMax }
     var seed: UInt64 = 0
     switch options.source {
     case .market(let value, let names, let rate):
@@ -175,6 +184,7 @@ public final class Exchange {
 
   private var sourceTime: Int64 {
     if let tape { return tape.dueTime }
+    if !isMarketOpen { return opensAt }
     guard let first = agenda.first, first.time < end else { return .max }
     return first.time
   }
@@ -184,10 +194,41 @@ public final class Exchange {
       stepTape(tape)
       return
     }
+    if !isMarketOpen { return openMarket() }
     guard let index = agenda.first?.value else { return }
     let step = symbols[index].market.step()
     agenda.postponeFirst(to: symbols[index].market.nextTime)
     publish(step, index)
+  }
+
+  // MARK: Opening
+
+  /// Subscriptions have changed: a market or tape that waits for its first clients starts soon.
+  func subscriptionsChanged() {
+    tape?.subscriptionsChanged(at: now)
+    if !isMarketOpen { opensAt = min(now + Exchange.settlingNs, start + Exchange.waitingNsMax) }
+  }
+
+  /// The market begins: the same one, whenever that is, but for its times.
+  func openMarket() {
+    guard !isMarketOpen, case .market(let seed, let names, let rate) = options.source else { return }
+    isMarketOpen = true
+    let source = SeededRandom(seed: seed)
+    let scale = rate.map { MarketRates.flowScale(symbolFramesPerSecond: $0 / Double(names.count)) } ?? 1
+    agenda = TimeHeap()
+    for index in names.indices {
+      let kept = symbols[index].history.countMax
+      let derived = symbols[index].derived
+      let skewMs = symbols[index].encoder.skewMs
+      symbols[index] = LiveSymbol(
+        instrument: Instrument(symbol: names[index]),
+        random: source.stream(Instrument.hash(names[index])), start: UnixNanos(now), flowScale: scale,
+        tradesKeptMax: kept)
+      symbols[index].derived = derived
+      symbols[index].encoder.skewMs = skewMs
+      agenda.insert(
+        TimeHeap.Entry(time: symbols[index].market.nextTime, tie: Int64(index), value: index))
+    }
   }
 
   // MARK: Timers

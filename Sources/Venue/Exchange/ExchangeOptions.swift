@@ -62,6 +62,9 @@ public struct ExchangeOptions: Sendable {
   /// Fees in hundredths of a percent of the traded value.
   public var makerFeeBasisPoints: Int64 = 2
   public var takerFeeBasisPoints: Int64 = 5
+  /// The market stands still until a second after the subscriptions of its first clients, ten seconds at the
+  /// latest, or until the first order.
+  public var opensWithFirstClient = false
   /// The retired roots `/stream` and `/ws` carry every stream.
   public var legacyRoot = true
   public var faults: [TimedFault] = []

@@ -33,6 +33,12 @@ final class TapeSymbol {
   private(set) var lastTradeEventMs: Int64 = 0
   /// Streams that are made from the book and the trades, as the tape has none of that name.
   var derived: [DerivedStream] = []
+  /// The tape's depth stream, whatever its speed; the first seen.
+  private(set) var depthStream: String?
+  /// Depth streams that the tape does not hold, for which that one stands in.
+  private(set) var depthSubstitutes: [String] = []
+  private(set) var hasAggregateTrades = false
+  let aggregateStream: String
   var book = Book()
   private var sync = BookSync()
   private var buffer = DepthBuffer()
@@ -41,6 +47,20 @@ final class TapeSymbol {
     self.name = name
     self.instrument = instrument
     history = TradeHistory(countMax: tradesKeptMax)
+    aggregateStream = name.lowercased() + "@aggTrade"
+  }
+
+  /// Near the tape's start: a stream that it holds.
+  func note(stream: String, _ kind: FrameKind) {
+    switch kind {
+    case .aggregateTrade: hasAggregateTrades = true
+    case .depthUpdate where depthStream == nil:
+      depthStream = stream
+      depthSubstitutes = ["@depth", "@depth@100ms", "@depth@250ms", "@depth@500ms"].map {
+        name.lowercased() + $0
+      }.filter { $0 != stream }
+    default: break
+    }
   }
 
   /// The id that a snapshot of the book as it is carries.
@@ -52,14 +72,20 @@ final class TapeSymbol {
   /// Takes a frame in; what it changed, if anything.
   func take(_ frame: borrowing DecodedFrame) -> TapeChange? {
     switch frame.kind {
-    case .depthUpdate: takeDepth(frame) ? .book : nil
-    case .aggregateTrade: takeTrade(frame) ? .trade : nil
-    default: nil
+    case .depthUpdate: return takeDepth(frame) ? .book : nil
+    case .aggregateTrade:
+      let isNew = takeTrade(
+        frame, id: frame[.tradeID], first: frame[.firstTradeID], last: frame[.lastTradeID])
+      return isNew ? .trade : nil
+    case .trade where !hasAggregateTrades && !frame.isExcludedTrade:
+      let id = frame[.tradeID]
+      let isNew = takeTrade(frame, id: tradeCount == 0 ? id : lastTrade + 1, first: id, last: id)
+      return isNew ? .trade : nil
+    default: return nil
     }
   }
 
-  private func takeTrade(_ frame: borrowing DecodedFrame) -> Bool {
-    let id = frame[.tradeID]
+  private func takeTrade(_ frame: borrowing DecodedFrame, id: Int64, first: Int64, last: Int64) -> Bool {
     if tradeCount > 0, id <= lastTrade { return false }
     if tradeCount == 0 { firstTrade = id }
     tradeCount += 1
@@ -69,7 +95,7 @@ final class TapeSymbol {
     if !overflow { cvd = sum }
     history.append(
       StoredTrade(
-        firstTradeID: frame[.firstTradeID], lastTradeID: frame[.lastTradeID], timeMs: frame[.transactionTime],
+        firstTradeID: first, lastTradeID: last, timeMs: frame[.transactionTime],
         price: frame[.price], quantity: frame[.quantity], buyerIsMaker: frame.aggressor == .seller), id: id)
     lastTradeEventMs = frame.eventTimeMs ?? frame[.transactionTime]
     return true

@@ -17,13 +17,13 @@ final class TapeSource {
   private var reader: TapeReader
   private var block = UnsafeRawBufferPointer(start: nil, count: 0)
   private var offset = 0
-  private var decoder = FrameDecoder()
+  var decoder = FrameDecoder()
+  /// Streams that the tape was seen to hold near its start.
+  var streamsOnTape: Set<String> = []
   /// By the decoder's symbol ids.
   private var symbols: [TapeSymbol?] = []
   private var symbolsByName: [String: TapeSymbol] = [:]
   private var names: [String] = []
-  /// Streams that the tape itself has near its start.
-  var carried: Set<String> = []
 
   /// One record of the current block.
   struct Record {
@@ -36,6 +36,8 @@ final class TapeSource {
     var lineEnd = 0
   }
 
+  /// The record at hand is in `decoder.frame`.
+  private var isDecoded = false
   private var next: Record?
   private var firstReceiveNs: Int64 = 0
   private var lastReceiveNs: Int64 = 0
@@ -160,13 +162,15 @@ final class TapeSource {
 
   /// Takes the due record into book and trades; what it changed.
   func absorb(_ record: Record) -> (symbol: TapeSymbol, change: TapeChange)? {
+    isDecoded = false
     switch record.kind {
     case .frame:
       guard let stream = record.stream else {
         rawFramesSkipped += 1
         return nil
       }
-      guard decode(record), let symbol = symbol(decoder.frame.symbol) else { return nil }
+      isDecoded = decode(record)
+      guard isDecoded, let symbol = symbol(decoder.frame.symbol) else { return nil }
       // The best levels of a partial stream are no changes to a book.
       if decoder.frame.kind == .depthUpdate, TapeSource.isPartialDepth(stream) { return nil }
       return symbol.take(decoder.frame).map { (symbol, $0) }
@@ -218,6 +222,9 @@ final class TapeSource {
 
   func symbol(named name: String) -> TapeSymbol? { symbolsByName[name] }
 
+  /// The symbol of the record at hand, a frame that was decoded.
+  var decodedSymbol: TapeSymbol? { isDecoded ? symbol(decoder.frame.symbol) : nil }
+
   private func symbol(_ id: SymbolID) -> TapeSymbol? {
     guard id != .none, let instrument = decoder.instruments[id] else { return nil }
     while symbols.count <= id.index { symbols.append(nil) }
@@ -247,12 +254,20 @@ final class TapeSource {
           !seen.contains(Array(stream)), decode(record), symbol(decoder.frame.symbol) != nil
         {
           seen.insert(Array(stream))
-          carried.insert(String(decoding: stream, as: UTF8.self))
+          note(stream)
         }
         return true
       }
     }
     current = nil
+  }
+
+  private func note(_ bytes: UnsafeRawBufferPointer) {
+    let stream = String(decoding: bytes, as: UTF8.self)
+    streamsOnTape.insert(stream)
+    // Nothing can stand in for changes of the whole book.
+    if decoder.frame.kind == .depthUpdate, TapeSource.isPartialDepth(bytes) { return }
+    if let symbol = symbol(decoder.frame.symbol) { symbol.note(stream: stream, decoder.frame.kind) }
   }
 
   // MARK: Answers

@@ -236,7 +236,7 @@ struct ExchangeTapeTests {
     let tape = try GeneratedTape(options(), partialFromMs: 12_000)
     let harness = try harness(tape)
     let name = "btcusdt@depth5@100ms"
-    if !isSeenAhead { harness.exchange.tape!.carried.remove(name) }
+    if !isSeenAhead { harness.exchange.tape!.streamsOnTape.remove(name) }
     harness.open(1, "/public/stream?streams=\(name)")
     harness.run(ms: 30_000)
     let frames = harness.messages[1]!
