@@ -18,7 +18,7 @@ struct ConformanceTests {
   @Test(.enabled(if: Peers.hasBrowser, "chromium is not installed; see scripts/test-packages.txt"))
   func browser() throws { try Peers.judge("browser_case", casesMin: 48) }
 
-  @Test func tradingClients() throws { try Peers.judge("venue_clients", casesMin: 63) }
+  @Test func tradingClients() throws { try Peers.judge("venue_clients", casesMin: 71) }
   @Test func cryptofeedBooks() throws { try Peers.judge("cryptofeed_book", casesMin: 11) }
 }
 

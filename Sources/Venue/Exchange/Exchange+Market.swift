@@ -27,7 +27,7 @@ extension Exchange {
     return stream >= 0 && !table.streams[stream].subscribers.isEmpty ? stream : -1
   }
 
-  private func hasListeners(_ stream: Int) -> Bool {
+  func hasListeners(_ stream: Int) -> Bool {
     stream >= 0 && !table.streams[stream].subscribers.isEmpty
   }
 
@@ -111,8 +111,8 @@ extension Exchange {
       if symbols[index].slow[place].firstUpdateID == 0 {
         symbols[index].slow[place].firstUpdateID = symbols[index].market.firstUpdateID
       }
-      let count = symbols[index].market.windowCount
-      guard kind == .depth500 ? count % 5 == 0 : 2 * count % 5 < 2,
+      let pace = kind == .depth500 ? DepthPace.halfSecond : .quarterSecond
+      guard pace.isDue(atWindow: symbols[index].market.windowCount),
         symbols[index].slow[place].firstUpdateID != 0
       else { continue }
       SlowDepth.sortedOnce(&symbols[index].slow[place].bids)
@@ -138,6 +138,7 @@ extension Exchange {
     if step.contains(.markPrice) {
       publishMarkPrice(index)
       publishTickers(index)
+      if index == 0, !symbolLists.isEmpty { publishSymbolLists() }
     }
     if step.contains(.klineClose) {
       symbols[index].noteMinute()
@@ -158,6 +159,7 @@ extension Exchange {
         deliver(stream, begin)
       }
     }
+    if !symbols[index].derived.isEmpty { publishDerived(index) }
   }
 
   private func publishMarkPrice(_ index: Int) {
@@ -170,11 +172,10 @@ extension Exchange {
     let slow = symbols[index].market.windowCount % 30 == 0 ? subscribed(index, .markPrice3s) : -1
     if slow >= 0 {
       symbols[index].published[VenueStreamKind.markPrice3s.rawValue] += 1
-      let begin = outbox.bytes.count
-      outbox.bytes.append("{\"stream\":\"")
-      outbox.bytes.append(table.streams[slow].name)
-      outbox.bytes.append("\",\"data\":")
-      symbols[index].encoder.markPriceData(symbols[index].market, &outbox.bytes)
+      let begin = beginFrame(slow)
+      symbols[index].encoder.markPriceObject(
+        symbols[index].market, time: symbols[index].market.now, &outbox.bytes)
+      outbox.bytes.append(byte: 0x7D)
       deliver(slow, begin)
     }
   }
@@ -184,14 +185,25 @@ extension Exchange {
       let stream = subscribed(index, kind)
       if stream < 0 { continue }
       symbols[index].published[kind.rawValue] += 1
-      let begin = outbox.bytes.count
-      symbols[index].encoder.ticker(
-        symbols[index].market, symbols[index].day, start: start, isMini: kind == .miniTicker, &outbox.bytes)
+      let begin = beginFrame(stream)
+      symbols[index].encoder.tickerObject(
+        symbols[index].market, symbols[index].day, start: start, time: symbols[index].market.now,
+        isMini: kind == .miniTicker, &outbox.bytes)
+      outbox.bytes.append(byte: 0x7D)
       deliver(stream, begin)
     }
   }
 
   // MARK: Handing out
+
+  /// Writes a combined frame up to its data; where it begins.
+  func beginFrame(_ stream: Int) -> Int {
+    let begin = outbox.bytes.count
+    outbox.bytes.append("{\"stream\":\"")
+    outbox.bytes.append(table.streams[stream].name)
+    outbox.bytes.append("\",\"data\":")
+    return begin
+  }
 
   /// Hands out the combined frame written from `begin` on.
   @inline(__always)
@@ -209,10 +221,7 @@ extension Exchange {
     let head = symbolNames[index].utf8.count + kind.suffix.utf8.count + 21
     table.streams[stream].published += 1
     let data = Array(outbox.bytes.bytes[begin + head..<end - 1])
-    let place = outbox.bytes.count
-    outbox.bytes.append("{\"stream\":\"")
-    outbox.bytes.append(table.streams[stream].name)
-    outbox.bytes.append("\",\"data\":")
+    let place = beginFrame(stream)
     data.withUnsafeBytes { outbox.bytes.append(bytes: $0) }
     outbox.bytes.append(byte: 0x7D)
     deliver(stream, place)

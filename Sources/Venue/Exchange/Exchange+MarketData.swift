@@ -154,16 +154,16 @@ extension Exchange {
 
   func klines(_ parameters: RequestParameters) throws(VenueError) -> JSONValue {
     let name = try symbolName(parameters)
-    guard try parameters.required("interval") == "1m" else { throw VenueError(-1120, "Invalid interval.") }
+    guard let interval = KlineInterval(rawValue: try parameters.required("interval")) else {
+      throw VenueError(-1120, "Invalid interval.")
+    }
     let limit = try parameters.limit(default: 500, max: 1500)
     let start = try parameters.integer("startTime") ?? .min
     let end = try parameters.integer("endTime") ?? .max
     guard let index = symbolIndices[name] else { throw unavailable("Klines") }
-    var minutes = symbols[index].minutes
-    if symbols[index].market.trades.minute.tradeCount > 0 {
-      minutes.append(symbols[index].market.trades.minute)
+    let found = symbols[index].bars(interval).filter {
+      $0.index * 60_000 >= start && $0.index * 60_000 <= end
     }
-    let found = minutes.filter { $0.index * 60_000 >= start && $0.index * 60_000 <= end }
     let kept = start == .min ? found.suffix(limit) : found.prefix(limit)
     let instrument = symbols[index].market.instrument
     func value(_ tickLots: Int64) -> JSONValue { money(amount(index, Int128(tickLots))) }
@@ -172,7 +172,8 @@ extension Exchange {
         .array([
           .integer(minute.index * 60_000), price(index, minute.openTick), price(index, minute.highTick),
           price(index, minute.lowTick), price(index, minute.closeTick),
-          .string(instrument.quantityScale.text(minute.lots)), .integer(minute.index * 60_000 + 59_999),
+          .string(instrument.quantityScale.text(minute.lots)),
+          .integer(minute.index * 60_000 + interval.milliseconds - 1),
           value(minute.tickLots), .integer(minute.tradeCount),
           .string(instrument.quantityScale.text(minute.buyerLots)), value(minute.buyerTickLots), .string("0"),
         ])
@@ -247,7 +248,7 @@ extension Exchange {
       "symbol": .string(name), "markPrice": money(mark), "indexPrice": money(fair),
       "estimatedSettlePrice": money(fair + mark / 50_000), "lastFundingRate": .string("0.00010000"),
       "interestRate": .string("0.00010000"),
-      "nextFundingTime": .integer(symbols[index].encoder.nextFundingMs(symbols[index].market)),
+      "nextFundingTime": .integer(symbols[index].encoder.nextFundingMs(at: symbols[index].market.now)),
       "time": .integer(timeMs),
     ])
   }

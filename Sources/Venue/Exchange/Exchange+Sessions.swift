@@ -128,13 +128,17 @@ extension Exchange {
     if listenKeys[name] != nil {
       return root == .privateStreams || root == .legacy ? table.intern(name) : nil
     }
-    guard root == .legacy || root == VenueStreamKind.root(of: name) else { return nil }
+    guard VenueStreamKind.isCarried(name, by: root) else { return nil }
     return resolve(name)
   }
 
   /// The stream of that name, whatever the root.
   func resolve(_ name: String) -> Int? {
-    if tape != nil { return name.utf8.count <= Exchange.nameBytesMax ? table.intern(name) : nil }
+    if let tape {
+      guard name.utf8.count <= Exchange.nameBytesMax, let stream = table.intern(name) else { return nil }
+      derive(name, from: tape, stream: stream)
+      return stream
+    }
     switch name {
     case VenueStreamKind.allBookTickers:
       guard let stream = table.intern(name) else { return nil }
@@ -144,13 +148,13 @@ extension Exchange {
       guard let stream = table.intern(name) else { return nil }
       allForceOrders = stream
       return stream
-    default: break
+    default: if let list = symbolList(name) { return list }
     }
     let parts = name.split(separator: "@", maxSplits: 1)
     guard parts.count == 2, parts[0] == parts[0].lowercased(),
-      let symbol = symbolIndices[parts[0].uppercased()], let kind = VenueStreamKind(suffix: parts[1]),
-      let stream = table.intern(name)
-    else { return nil }
+      let symbol = symbolIndices[parts[0].uppercased()], let kind = VenueStreamKind(suffix: parts[1])
+    else { return derive(name) }
+    guard let stream = table.intern(name) else { return nil }
     streamIndices[symbol * VenueStreamKind.allCases.count + kind.rawValue] = Int32(stream)
     return stream
   }

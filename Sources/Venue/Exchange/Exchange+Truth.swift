@@ -73,6 +73,13 @@ extension Exchange {
             "sent": .integer(stream >= 0 ? table.streams[stream].sent : 0),
           ])))
     }
+    for derived in symbols[index].derived {
+      let stream = table.streams[derived.stream]
+      frames.append(
+        JSONValue.Member(
+          String(stream.name.drop { $0 != "@" }.dropFirst()),
+          .object(["published": .integer(stream.published), "sent": .integer(stream.sent)])))
+    }
     return .object([
       "last_u": .integer(symbols[index].lastPublishedID),
       "depth_frames": .integer(symbols[index].published[VenueStreamKind.depth.rawValue]),

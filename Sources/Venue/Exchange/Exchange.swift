@@ -51,6 +51,8 @@ public final class Exchange {
   var streamIndices: [Int32]
   var allBookTickers = -1
   var allForceOrders = -1
+  /// Those asked for, one of a kind at most.
+  var symbolLists: [SymbolList] = []
   let tape: TapeSource?
 
   // Sessions in order of opening.
@@ -216,10 +218,14 @@ public final class Exchange {
     agenda = TimeHeap()
     for index in names.indices {
       let kept = symbols[index].history.countMax
+      let derived = symbols[index].derived
+      let skewMs = symbols[index].encoder.skewMs
       symbols[index] = LiveSymbol(
         instrument: Instrument(symbol: names[index]),
         random: source.stream(Instrument.hash(names[index])), start: UnixNanos(now), flowScale: scale,
         tradesKeptMax: kept)
+      symbols[index].derived = derived
+      symbols[index].encoder.skewMs = skewMs
       agenda.insert(
         TimeHeap.Entry(time: symbols[index].market.nextTime, tie: Int64(index), value: index))
     }

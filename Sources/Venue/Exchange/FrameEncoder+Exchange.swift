@@ -22,20 +22,43 @@ extension FrameEncoder {
     writer.append(aggressor == .seller ? #"","X":"MARKET","m":true}}"# : #"","X":"MARKET","m":false}}"#)
   }
 
-  /// A `24hrMiniTicker` or `24hrTicker`, combined. Their window is the time since the exchange's start.
-  func ticker(
-    _ market: borrowing SymbolMarket, _ day: DayStatistics, start: Int64, isMini: Bool,
+  /// The best levels and the ids of the changes since the frame before, combined.
+  func partialDepth(
+    _ market: borrowing SymbolMarket, head: [UInt8], levels: Int, first: Int64, before: Int64,
+    _ writer: inout ByteWriter
+  ) {
+    append(head, &writer)
+    writer.append(integer: milliseconds(market.now))
+    writer.append(#","T":"#)
+    writer.append(integer: milliseconds(market.bookTime))
+    writer.append(#","s":""#)
+    writer.append(instrument.symbol)
+    writer.append(#"","U":"#)
+    writer.append(integer: first)
+    writer.append(#","u":"#)
+    writer.append(integer: market.updateID)
+    writer.append(#","pu":"#)
+    writer.append(integer: before)
+    writer.append(#","b":["#)
+    var isFirst = true
+    market.forEachBest(levels, .bid) { level($0, $1, &isFirst, &writer) }
+    writer.append(#"],"a":["#)
+    isFirst = true
+    market.forEachBest(levels, .ask) { level($0, $1, &isFirst, &writer) }
+    writer.append("]}}")
+  }
+
+  /// A `24hrMiniTicker` or `24hrTicker`, without a frame around it. Their window is the time since the
+  /// exchange's start.
+  func tickerObject(
+    _ market: borrowing SymbolMarket, _ day: DayStatistics, start: Int64, time: Int64, isMini: Bool,
     _ writer: inout ByteWriter
   ) {
     let empty = day.lots == 0
     let last = empty ? market.bestBid : day.lastTick
     let open = empty ? last : day.openTick
-    append(
-      FrameEncoder.head(
-        instrument.symbol, isMini ? "miniTicker" : "ticker", isMini ? "24hrMiniTicker" : "24hrTicker"),
-      &writer)
-    writer.append(#""E":"#)
-    writer.append(integer: milliseconds(market.now))
+    writer.append(isMini ? #"{"e":"24hrMiniTicker","E":"# : #"{"e":"24hrTicker","E":"#)
+    writer.append(integer: milliseconds(time))
     writer.append(#","s":""#)
     writer.append(instrument.symbol)
     writer.append(#"","#)
@@ -55,7 +78,7 @@ extension FrameEncoder {
       writer.append(#""O":"#)
       writer.append(integer: milliseconds(start))
       writer.append(#","C":"#)
-      writer.append(integer: milliseconds(market.now))
+      writer.append(integer: milliseconds(time))
       writer.append(#","F":"#)
       writer.append(integer: day.firstTradeID)
       writer.append(#","L":"#)
@@ -65,7 +88,7 @@ extension FrameEncoder {
     } else {
       writer.truncate(to: writer.count - 1)
     }
-    writer.append("}}")
+    writer.append(byte: 0x7D)
   }
 
   /// The change between two prices in percent, three decimals.

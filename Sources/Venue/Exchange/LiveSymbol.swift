@@ -141,6 +141,7 @@ struct LiveSymbol: ~Copyable {
   var minutes: [TradeLog.Minute] = []
   var day = DayStatistics()
   var slow: [SlowDepth]
+  var derived: [DerivedStream] = []
 
   init(
     instrument: Instrument, random source: SeededRandom, start: UnixNanos, flowScale: Double,

@@ -24,6 +24,8 @@ struct VenueStream {
   var sent: Int64 = 0
   /// Frames the source published while the stream was known here.
   var published: Int64 = 0
+  /// Of a tape: made from what the tape has under other names.
+  var isDerived = false
   /// Faults aimed at it are at work.
   var isFaulted = false
   /// A frame held to be overtaken, in combined form.
@@ -86,7 +88,8 @@ struct StreamTable {
   }
 }
 
-/// The kinds of streams a seeded market has.
+/// The kinds of streams that every symbol of a seeded market has a place for; others are a
+/// ``DerivedStream``.
 enum VenueStreamKind: Int, CaseIterable {
   case depth, depth250, depth500, bookTicker, aggregateTrade, markPrice1s, markPrice3s, kline, forceOrder
   case miniTicker, ticker, trade
@@ -125,10 +128,17 @@ enum VenueStreamKind: Int, CaseIterable {
   static let allBookTickers = "!bookTicker"
   static let allForceOrders = "!forceOrder@arr"
 
-  /// The root that carries a stream, by its name alone: everything about the book is public, the rest market.
-  static func root(of name: String) -> VenueRoot {
+  /// Whether a root carries a stream, by its name alone: everything about the book is public, the rest
+  /// market. Single trades are on both, as sources do not agree which root has them: ccxt asks on the public
+  /// one.
+  static func isCarried(_ name: String, by root: VenueRoot) -> Bool {
     let suffix = name.hasPrefix("!") ? name.dropFirst() : name.drop { $0 != "@" }.dropFirst()
     let isPublic = suffix.hasPrefix("depth") || suffix.hasPrefix("bookTicker") || suffix.hasPrefix("rpiDepth")
-    return isPublic ? .publicStreams : .market
+    return switch root {
+    case .legacy: true
+    case .publicStreams: isPublic || suffix == "trade"
+    case .market: !isPublic
+    case .privateStreams: false
+    }
   }
 }

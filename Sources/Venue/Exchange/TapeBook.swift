@@ -2,8 +2,21 @@ import Binance
 import Book
 import Core
 
+/// What a record has changed.
+enum TapeChange {
+  case book
+  case trade
+}
+
 /// What a served tape has said of one symbol: its book by the official procedure, its trades.
 final class TapeSymbol {
+  /// The latest event that changed the book.
+  struct BookEvent {
+    var ids = DepthIDs(first: 0, final: 0, previousFinal: nil)
+    var eventMs: Int64 = 0
+    var transactionMs: Int64 = 0
+  }
+
   let name: String
   var instrument: Binance.Instrument
   /// The tape's first snapshot, verbatim, until the tape has come to it.
@@ -16,6 +29,10 @@ final class TapeSymbol {
   private(set) var firstTrade: Int64 = 0
   private(set) var lastTrade: Int64 = 0
   private(set) var cvd: Int64 = 0
+  private(set) var bookEvent = BookEvent()
+  private(set) var lastTradeEventMs: Int64 = 0
+  /// Streams that are made from the book and the trades, as the tape has none of that name.
+  var derived: [DerivedStream] = []
   /// The tape's depth stream, whatever its speed; the first seen.
   private(set) var depthStream: String?
   /// Depth streams that the tape does not hold, for which that one stands in.
@@ -49,19 +66,27 @@ final class TapeSymbol {
   /// The id that a snapshot of the book as it is carries.
   var snapshotID: Int64 { sync.lastUpdateID ?? lastUpdateID }
 
-  func take(_ frame: borrowing DecodedFrame) {
+  /// The book follows the stream of changes.
+  var isSynchronized: Bool { hasBook && sync.isSynchronized }
+
+  /// Takes a frame in; what it changed, if anything.
+  func take(_ frame: borrowing DecodedFrame) -> TapeChange? {
     switch frame.kind {
-    case .depthUpdate: takeDepth(frame)
-    case .aggregateTrade: takeTrade(frame, id: frame[.tradeID], first: frame[.firstTradeID], last: frame[.lastTradeID])
+    case .depthUpdate: return takeDepth(frame) ? .book : nil
+    case .aggregateTrade:
+      let isNew = takeTrade(
+        frame, id: frame[.tradeID], first: frame[.firstTradeID], last: frame[.lastTradeID])
+      return isNew ? .trade : nil
     case .trade where !hasAggregateTrades && !frame.isExcludedTrade:
       let id = frame[.tradeID]
-      takeTrade(frame, id: tradeCount == 0 ? id : lastTrade + 1, first: id, last: id)
-    default: break
+      let isNew = takeTrade(frame, id: tradeCount == 0 ? id : lastTrade + 1, first: id, last: id)
+      return isNew ? .trade : nil
+    default: return nil
     }
   }
 
-  private func takeTrade(_ frame: borrowing DecodedFrame, id: Int64, first: Int64, last: Int64) {
-    if tradeCount > 0, id <= lastTrade { return }
+  private func takeTrade(_ frame: borrowing DecodedFrame, id: Int64, first: Int64, last: Int64) -> Bool {
+    if tradeCount > 0, id <= lastTrade { return false }
     if tradeCount == 0 { firstTrade = id }
     tradeCount += 1
     lastTrade = id
@@ -72,23 +97,37 @@ final class TapeSymbol {
       StoredTrade(
         firstTradeID: first, lastTradeID: last, timeMs: frame[.transactionTime],
         price: frame[.price], quantity: frame[.quantity], buyerIsMaker: frame.aggressor == .seller), id: id)
+    lastTradeEventMs = frame.eventTimeMs ?? frame[.transactionTime]
+    return true
   }
 
-  private func takeDepth(_ frame: borrowing DecodedFrame) {
+  private func takeDepth(_ frame: borrowing DecodedFrame) -> Bool {
     depthFrames += 1
     lastUpdateID = frame[.finalUpdateID]
+    var isApplied = false
     switch sync.step(frame.depthIDs) {
-    case .apply: apply(frame)
+    case .apply:
+      apply(frame)
+      isApplied = true
     case .applyAndDrain:
       apply(frame)
       drain()
+      isApplied = true
     case .buffer, .bufferAfterHole, .discardSnapshot: buffer.append(frame)
     case .drop: break
     }
     if book.isCrossed || book.isOverflowing {
       sync.invalidate()
       buffer.removeAll()
+      return false
     }
+    if isApplied {
+      let time = frame.eventTimeMs ?? frame[.transactionTime]
+      bookEvent = BookEvent(
+        ids: frame.depthIDs, eventMs: time,
+        transactionMs: frame.has(.transactionTime) ? frame[.transactionTime] : time)
+    }
+    return isApplied && isSynchronized
   }
 
   private func apply(_ frame: borrowing DecodedFrame) {

@@ -19,7 +19,7 @@ final class TapeSource {
   private var offset = 0
   var decoder = FrameDecoder()
   /// Streams that the tape was seen to hold near its start.
-  private(set) var streamsOnTape: Set<String> = []
+  var streamsOnTape: Set<String> = []
   /// By the decoder's symbol ids.
   private var symbols: [TapeSymbol?] = []
   private var symbolsByName: [String: TapeSymbol] = [:]
@@ -160,22 +160,34 @@ final class TapeSource {
       kind: record.kind, receiveNs: record.receiveTime.rawValue, stream: record.stream, data: record.data)
   }
 
-  /// Takes the due record into book and trades.
-  func absorb(_ record: Record) {
+  /// Takes the due record into book and trades; what it changed.
+  func absorb(_ record: Record) -> (symbol: TapeSymbol, change: TapeChange)? {
     isDecoded = false
     switch record.kind {
     case .frame:
-      guard record.stream != nil else {
+      guard let stream = record.stream else {
         rawFramesSkipped += 1
-        return
+        return nil
       }
       isDecoded = decode(record)
-      if isDecoded { symbol(decoder.frame.symbol)?.take(decoder.frame) }
+      guard isDecoded, let symbol = symbol(decoder.frame.symbol) else { return nil }
+      // The best levels of a partial stream are no changes to a book.
+      if decoder.frame.kind == .depthUpdate, TapeSource.isPartialDepth(stream) { return nil }
+      return symbol.take(decoder.frame).map { (symbol, $0) }
     case .snapshot:
-      guard let name = TapeSource.symbolName(record.stream), decode(snapshot: record, name) else { return }
+      guard let name = TapeSource.symbolName(record.stream), decode(snapshot: record, name) else {
+        return nil
+      }
       symbol(decoder.frame.symbol)?.take(snapshot: decoder.frame)
-    default: break
+      return nil
+    default: return nil
     }
+  }
+
+  /// Whether a digit follows `@depth` in a stream's name.
+  private static func isPartialDepth(_ stream: UnsafeRawBufferPointer) -> Bool {
+    guard let at = stream.firstIndex(of: 0x40), at + 6 < stream.count else { return false }
+    return stream[at + 6] >= 0x30 && stream[at + 6] <= 0x39
   }
 
   private func decode(_ record: Record) -> Bool {
@@ -207,6 +219,8 @@ final class TapeSource {
     guard let stream, let at = stream.firstIndex(of: 0x40), at > 0 else { return nil }
     return String(decoding: stream[..<at], as: UTF8.self).uppercased()
   }
+
+  func symbol(named name: String) -> TapeSymbol? { symbolsByName[name] }
 
   /// The symbol of the record at hand, a frame that was decoded.
   var decodedSymbol: TapeSymbol? { isDecoded ? symbol(decoder.frame.symbol) : nil }
@@ -240,7 +254,7 @@ final class TapeSource {
           !seen.contains(Array(stream)), decode(record), symbol(decoder.frame.symbol) != nil
         {
           seen.insert(Array(stream))
-          note(stream: String(decoding: stream, as: UTF8.self))
+          note(stream)
         }
         return true
       }
@@ -248,8 +262,11 @@ final class TapeSource {
     current = nil
   }
 
-  private func note(stream: String) {
+  private func note(_ bytes: UnsafeRawBufferPointer) {
+    let stream = String(decoding: bytes, as: UTF8.self)
     streamsOnTape.insert(stream)
+    // Nothing can stand in for changes of the whole book.
+    if decoder.frame.kind == .depthUpdate, TapeSource.isPartialDepth(bytes) { return }
     if let symbol = symbol(decoder.frame.symbol) { symbol.note(stream: stream, decoder.frame.kind) }
   }
 
@@ -323,28 +340,5 @@ final class TapeSource {
       "frames": .object(frames), "bids": TapeSource.levels(symbol, .bid, .max),
       "asks": TapeSource.levels(symbol, .ask, .max),
     ])
-  }
-}
-
-extension Exchange {
-  /// Starts the tape's clock, or sends the record that is due.
-  func stepTape(_ tape: TapeSource) {
-    if tape.startClock(at: now) { return }
-    guard let record = tape.record else { return }
-    tape.absorb(record)
-    if record.kind == .frame, let name = record.stream, let stream = table.find(name) {
-      table.streams[stream].published += 1
-      if !table.streams[stream].subscribers.isEmpty {
-        let begin = outbox.bytes.count
-        outbox.bytes.append("{\"stream\":\"")
-        outbox.bytes.append(bytes: name)
-        outbox.bytes.append("\",\"data\":")
-        outbox.bytes.append(bytes: record.data)
-        outbox.bytes.append(byte: 0x7D)
-        deliver(stream, begin)
-      }
-    }
-    if record.kind == .frame { deliverSubstitutes(tape, record) }
-    tape.advance()
   }
 }

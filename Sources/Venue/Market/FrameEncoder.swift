@@ -112,15 +112,15 @@ struct FrameEncoder {
 
   func markPrice(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
     append(markPriceHead, &writer)
-    markPriceFields(market, &writer)
+    markPriceFields(market, market.now, &writer)
     writer.append("}}")
   }
 
-  /// The event's object and the end of a combined frame, for a stream of another name.
-  func markPriceData(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
+  /// The event's object without a frame around it, of a moment at or after the market's last step.
+  func markPriceObject(_ market: borrowing SymbolMarket, time: Int64, _ writer: inout ByteWriter) {
     writer.append(#"{"e":"markPriceUpdate","E":"#)
-    markPriceFields(market, &writer)
-    writer.append("}}")
+    markPriceFields(market, time, &writer)
+    writer.append(byte: 0x7D)
   }
 
   /// Mark and index price with eight decimals: the mark is the mid, the index a little below it.
@@ -131,15 +131,15 @@ struct FrameEncoder {
   }
 
   /// The next funding in milliseconds, at 0, 8 or 16 h UTC.
-  func nextFundingMs(_ market: borrowing SymbolMarket) -> Int64 {
+  func nextFundingMs(at time: Int64) -> Int64 {
     let funding = 8 * Nanoseconds.hour
-    return milliseconds((market.now / funding + 1) * funding)
+    return milliseconds((time / funding + 1) * funding)
   }
 
-  private func markPriceFields(_ market: borrowing SymbolMarket, _ writer: inout ByteWriter) {
+  private func markPriceFields(_ market: borrowing SymbolMarket, _ time: Int64, _ writer: inout ByteWriter) {
     let decimals = 8
     let (mark, index) = markAndIndex(market)
-    writer.append(integer: milliseconds(market.now))
+    writer.append(integer: milliseconds(time))
     append(symbolField, &writer)
     writer.append(#","p":""#)
     writer.append(decimal: mark, decimals: decimals, trimmed: false)
@@ -148,21 +148,41 @@ struct FrameEncoder {
     writer.append(#"","i":""#)
     writer.append(decimal: index, decimals: decimals, trimmed: false)
     writer.append(#"","r":"0.00010000","T":"#)
-    writer.append(integer: nextFundingMs(market))
+    writer.append(integer: nextFundingMs(at: time))
   }
 
   func kline(_ minute: TradeLog.Minute, closed: Bool, time: Int64, _ writer: inout ByteWriter) {
+    kline(
+      minute, head: klineHead, interval: .oneMinute, isContinuous: false, closed: closed, time: time, &writer)
+  }
+
+  /// A bar of any length, whose index is its first minute; or one of a continuous contract.
+  func kline(
+    _ minute: TradeLog.Minute, head: [UInt8], interval: KlineInterval, isContinuous: Bool, closed: Bool,
+    time: Int64, _ writer: inout ByteWriter
+  ) {
     let open = minute.index * 60_000
-    append(klineHead, &writer)
+    append(head, &writer)
     writer.append(integer: milliseconds(time))
-    append(symbolField, &writer)
+    if isContinuous {
+      writer.append(#","ps":""#)
+      writer.append(instrument.symbol)
+      writer.append(#"","ct":"PERPETUAL""#)
+    } else {
+      append(symbolField, &writer)
+    }
     writer.append(#","k":{"t":"#)
     writer.append(integer: open)
     writer.append(#", "T":"#)
-    writer.append(integer: open + 59_999)
-    writer.append(#", "s":""#)
-    writer.append(instrument.symbol)
-    writer.append(#"", "i":"1m", "f":"#)
+    writer.append(integer: open + interval.milliseconds - 1)
+    if !isContinuous {
+      writer.append(#", "s":""#)
+      writer.append(instrument.symbol)
+      writer.append(byte: 0x22)
+    }
+    writer.append(#", "i":""#)
+    writer.append(interval.rawValue)
+    writer.append(#"", "f":"#)
     writer.append(integer: minute.firstTradeID)
     writer.append(#", "L":"#)
     writer.append(integer: minute.lastTradeID)

@@ -42,8 +42,8 @@ def by_websockets(cases, venue):
         async with opened(path) as socket:
             return [json.loads(await asyncio.wait_for(socket.recv(), seconds)) for _ in range(count)]
 
-    def combined(path, streams):
-        seen = {frame["stream"] for frame in run(frames(path, 60))}
+    def combined(path, streams, count=60):
+        seen = {frame["stream"] for frame in run(frames(path, count))}
         equal(seen, set(streams), "streams")
 
     cases.add(
@@ -127,6 +127,26 @@ def by_websockets(cases, venue):
         "an unknown symbol is acknowledged and silent",
         lambda: run(silent("/public/ws", "nousdt@depth@100ms")),
     )
+
+    cases.add(
+        "1.12",
+        "partial depth, combined",
+        combined,
+        "/public/stream?streams=btcusdt@depth5@100ms/ethusdt@depth20",
+        ["btcusdt@depth5@100ms", "ethusdt@depth20"],
+        20,
+    )
+
+    async def lists():
+        path = "/market/stream?streams=!markPrice@arr@1s/!ticker@arr/!miniTicker@arr"
+        for frame in await frames(path, 6):
+            event = {"!markPrice@arr@1s": "markPriceUpdate", "!ticker@arr": "24hrTicker"}.get(
+                frame["stream"], "24hrMiniTicker"
+            )
+            equal({one["e"] for one in frame["data"]}, {event}, "events")
+            assert {one["s"] for one in frame["data"]} <= set(venue.symbols), frame
+
+    cases.add("1.13", "lists over all symbols", lambda: run(lists()))
 
     async def chain():
         last = None
@@ -404,22 +424,49 @@ def by_ccxt_pro(cases, venue):
 
     cases.add("3.1", "watch_order_book", with_client, book)
 
-    async def trades(client):
-        # The stream that the venue has; `trade`, which ccxt takes otherwise, is of disputed routing.
-        aggregate = {"name": "aggTrade"}
-        seen = []
-        while len(seen) < 20:
-            seen += [int(trade["id"]) for trade in await client.watch_trades(symbol, params=aggregate)]
-        seen = sorted(set(seen))
-        equal(seen, list(range(seen[0], seen[0] + len(seen))), "ids")
+    def trades(parameters):
+        async def run(client):
+            seen = []
+            while len(seen) < 20:
+                # ccxt writes into the parameters.
+                found = await client.watch_trades(symbol, params=dict(parameters))
+                seen += [int(trade["id"]) for trade in found]
+            seen = sorted(set(seen))
+            equal(seen, list(range(seen[0], seen[0] + len(seen))), "ids")
 
-    cases.add("3.2", "watch_trades", with_client, trades)
+        return run
 
-    async def tickers(client):
+    cases.add("3.2", "watch_trades: single trades, on the public root", with_client, trades({}))
+    cases.add("3.5", "watch_trades: aggregates", with_client, trades({"name": "aggTrade"}))
+
+    async def bids_asks(client):
         found = await client.watch_bids_asks([symbol])
         assert found[symbol]["bid"] < found[symbol]["ask"], found
 
-    cases.add("3.3", "watch_bids_asks", with_client, tickers)
+    cases.add("3.3", "watch_bids_asks", with_client, bids_asks)
+
+    every = sorted(f"{name.removesuffix('USDT')}/USDT:USDT" for name in venue.symbols)
+
+    async def tickers(client):
+        one, several, prices, bars = await asyncio.gather(
+            client.watch_ticker(symbol),
+            client.watch_tickers(),
+            client.watch_mark_prices(),
+            client.watch_ohlcv(symbol, "5m"),
+        )
+        assert one["last"] > 0 and one["high"] >= one["low"] > 0 and one["symbol"] == symbol, one
+        assert several and set(several) <= set(every), sorted(several)
+        equal(sorted(prices), every, "symbols with a mark price")
+        assert all(price["markPrice"] > 0 for price in prices.values()), prices
+        start, first, high, low, last, volume = bars[-1]
+        assert start % 300_000 == 0 and high >= max(first, last) and low <= min(first, last) and volume > 0
+
+    cases.add(
+        "3.6",
+        "watch_ticker, watch_tickers, watch_mark_prices, watch_ohlcv of five minutes",
+        with_client,
+        tickers,
+    )
 
     async def orders(client):
         # The subscription first, or the event is over before anybody listens.
@@ -485,6 +532,20 @@ def by_python_binance(cases, venue):
 
         return run
 
+    def together(*sockets):
+        """One frame of each socket; a frame that is a list tells by its first element."""
+
+        async def one(manager, make, event):
+            async with make(manager) as socket:
+                frame = await asyncio.wait_for(socket.recv(), 8)
+                data = frame.get("data", frame)
+                equal((data[0] if isinstance(data, list) else data)["e"], event, "event")
+
+        async def run(_, manager):
+            await asyncio.gather(*(one(manager, make, event) for make, event in sockets))
+
+        return run
+
     cases.add(
         "4.2",
         "depth",
@@ -519,6 +580,33 @@ def by_python_binance(cases, venue):
         stream(
             lambda manager: manager.futures_multiplex_socket(["btcusdt@aggTrade", "ethusdt@aggTrade"]),
             lambda frame: equal(frame["stream"].split("@")[1], "aggTrade", "stream"),
+        ),
+    )
+
+    def partial(frame):
+        data = frame["data"]
+        equal(frame["stream"], "btcusdt@depth10", "stream")
+        equal((data["e"], len(data["b"]), len(data["a"])), ("depthUpdate", 10, 10), "event and levels")
+        bids = [Decimal(price) for price, _ in data["b"]]
+        assert bids == sorted(bids, reverse=True) and bids[0] < Decimal(data["a"][0][0]), "not best first"
+
+    cases.add(
+        "4.9",
+        "the default depth socket: ten levels",
+        with_client,
+        stream(lambda manager: manager.futures_depth_socket("BTCUSDT"), partial),
+    )
+    cases.add(
+        "4.10",
+        "the default sockets of bars and tickers",
+        with_client,
+        together(
+            (lambda manager: manager.kline_futures_socket("BTCUSDT"), "continuous_kline"),
+            (lambda manager: manager.futures_ticker_socket(), "24hrTicker"),
+            (lambda manager: manager.all_mark_price_socket(), "markPriceUpdate"),
+            (lambda manager: manager.symbol_mark_price_socket("BTCUSDT"), "markPriceUpdate"),
+            (lambda manager: manager.individual_symbol_ticker_futures_socket("BTCUSDT"), "24hrTicker"),
+            (lambda manager: manager.all_ticker_futures_socket(), "bookTicker"),
         ),
     )
 
@@ -632,14 +720,14 @@ def connector_cases(cases, rest, ws):
 
     cases.add("5.1", "public addresses", public)
 
-    def listen(root, subscribe, kind, is_combined=False):
+    def listen(root, subscribe, kind, is_combined=False, count=10):
         seen, enough = [], threading.Event()
 
         def take(_, text):
             frame = json.loads(text)
             if "result" not in frame:
                 seen.append(frame.get("data", frame))
-                if len(seen) >= 10:
+                if len(seen) >= count:
                     enough.set()
 
         socket = UMFuturesWebsocketClient(stream_url=ws + root, on_message=take, is_combined=is_combined)
@@ -674,6 +762,25 @@ def connector_cases(cases, rest, ws):
         "",
         lambda socket: socket.diff_book_depth("ETHUSDT", speed=100),
         "depthUpdate",
+    )
+
+    cases.add(
+        "5.9",
+        "partial depth",
+        listen,
+        "/public",
+        lambda socket: socket.partial_book_depth("BTCUSDT", level=5, speed=100),
+        "depthUpdate",
+    )
+    cases.add(
+        "5.10",
+        "bars of 15 minutes",
+        listen,
+        "/market",
+        lambda socket: socket.kline("BTCUSDT", "15m"),
+        "kline",
+        False,
+        2,
     )
 
     def orders():
@@ -839,10 +946,13 @@ def main():
     books = Books(venue)
     books.start()
     by_websockets(cases, venue)
+    cases.run(workers=4)
     by_ccxt(cases, venue)
-    by_ccxt_pro(cases, venue)
-    by_python_binance(cases, venue)
     cases.run()
+    by_ccxt_pro(cases, venue)
+    cases.run(workers=3)
+    by_python_binance(cases, venue)
+    cases.run(workers=3)
     by_connector(cases, venue)
     faults(cases, venue)
     cases.run()

@@ -14,8 +14,10 @@ final class GeneratedTape: Sendable {
   let frames: [String: [String]]
   let truth: JSONValue
 
-  /// - Parameter rawFrames: bare objects without a stream's name among the frames.
-  init(_ options: MarketOptions, rawFrames: Int = 0) throws {
+  /// - Parameters:
+  ///   - rawFrames: bare objects without a stream's name among the frames.
+  ///   - partialFromMs: from this moment on, partial depth of the first symbol as if it had been recorded.
+  init(_ options: MarketOptions, rawFrames: Int = 0, partialFromMs: Int64 = .max) throws {
     let number = GeneratedTape.counter.add(1, ordering: .relaxed).newValue
     folder = "/tmp/weir-venue-tests-\(getpid())-\(number)"
     var writer = try TapeWriter(
@@ -35,6 +37,17 @@ final class GeneratedTape: Sendable {
         _ = try writer.append(
           .snapshot, stream: name + "@snapshot", data: frame.payload, receiveTime: frame.receiveTime,
           connection: 0)
+      }
+      let sinceMs = (frame.receiveTime.rawValue - options.start.rawValue) / Nanoseconds.millisecond
+      if frame.symbolIndex == 0, frame.kind == .frame, frame.stream == .depth, sinceMs >= partialFromMs {
+        let text =
+          #"{"stream":"\#(name)@depth5@100ms","data":{"e":"depthUpdate","E":1,"T":1,"#
+          + #""s":"\#(options.symbols[0])","U":1,"u":2,"pu":0,"b":[["1.00","1.000"]],"a":[["2.00","1.000"]]}}"#
+        let bytes = Array(text.utf8)
+        _ = try bytes.withUnsafeBytes {
+          try writer.append(frame: $0, receiveTime: frame.receiveTime, connection: frame.connection)
+        }
+        frames["\(name)@depth5@100ms", default: []].append(text)
       }
       if raw < rawFrames {
         raw += 1
@@ -165,6 +178,76 @@ struct ExchangeTapeTests {
     let bids = reader.levels(truth["bids"])
     #expect(bids.prefix(300).map(\.0) == Array(reader.bids.keys.sorted(by: >).prefix(300)))
     #expect(bids.prefix(300).allSatisfy { reader.bids[$0.0] == $0.1 })
+  }
+
+  @Test(arguments: [("depth5@100ms", 5, 1), ("depth20", 20, 2), ("depth10@500ms", 10, 5)])
+  func partialDepthIsMadeFromATapesBook(_ suffix: String, _ levels: Int, _ windows: Int) throws {
+    let tape = try GeneratedTape(options())
+    let harness = try harness(tape)
+    var check = PartialDepthCheck()
+    var diffs = 0
+    harness.onMessage = { session, text in
+      let data = try! JSONValue(parsing: text)
+      if session == 1 {
+        diffs += 1
+        check.take(diff: data)
+      } else {
+        #expect(data.members!.map(\.key) == ["e", "E", "T", "s", "U", "u", "pu", "b", "a"])
+        check.take(partial: data, levels: levels)
+      }
+    }
+    harness.open(1, "/public/ws/btcusdt@depth@100ms")
+    harness.open(2, "/public/ws/btcusdt@\(suffix)")
+    check.reader.takeSnapshot(harness.get("/fapi/v1/depth?symbol=BTCUSDT&limit=1000"))
+    harness.run(ms: 30_000)
+    // Nothing is told before the tape's first snapshot; then one frame in so many of the tape's.
+    #expect(diffs > 200 && check.frames > diffs / (windows + 1) - 10 && check.frames <= diffs / windows + 2)
+    #expect(check.compared > check.frames - 10 && check.differing == 0 && check.chainBreaks == 0)
+    #expect(harness.truth()["frames"]?[suffix]?["published"]?.integer == Int64(check.frames))
+  }
+
+  @Test func singleTradesAreMadeFromATapesAggregates() throws {
+    let tape = try GeneratedTape(options())
+    let harness = try harness(tape, speed: 10)
+    harness.open(1, "/public/ws/btcusdt@trade")
+    harness.open(2, "/market/ws/btcusdt@aggTrade")
+    harness.run(ms: 5000)
+    let trades = harness.take(1)
+    let scale = DecimalScale(3)
+    var next = 0
+    for aggregate in harness.take(2) {
+      var lots: Int64 = 0
+      for id in aggregate["f"]!.integer!...aggregate["l"]!.integer! {
+        try #require(next < trades.count)
+        let trade = trades[next]
+        #expect(trade["t"]?.integer == id && trade["p"] == aggregate["p"] && trade["m"] == aggregate["m"])
+        #expect(trade["E"] == aggregate["E"] && trade["T"] == aggregate["T"] && trade["X"]?.text == "MARKET")
+        lots += scale.parse(trade["q"]!.text!)!
+        next += 1
+      }
+      #expect(scale.text(lots) == aggregate["q"]?.text)
+    }
+    #expect(next == trades.count && next > 100)
+  }
+
+  /// A tape's own partial depth goes out verbatim, is no change to the book, and ends a derived stream.
+  @Test(arguments: [true, false])
+  func aTapesOwnFramesGoFirst(_ isSeenAhead: Bool) throws {
+    let tape = try GeneratedTape(options(), partialFromMs: 12_000)
+    let harness = try harness(tape)
+    let name = "btcusdt@depth5@100ms"
+    if !isSeenAhead { harness.exchange.tape!.streamsOnTape.remove(name) }
+    harness.open(1, "/public/stream?streams=\(name)")
+    harness.run(ms: 30_000)
+    let frames = harness.messages[1]!
+    let own = tape.frames[name]!
+    #expect(own.count > 80 && Array(frames.suffix(own.count)) == own)
+    let derived = frames.dropLast(own.count)
+    #expect(isSeenAhead ? derived.isEmpty : derived.count > 80)
+    #expect(derived.allSatisfy { $0.hasPrefix("{\"stream\":\"\(name)\"") && !$0.contains(#""u":2,"#) })
+    for key in ["last_u", "bids", "asks"] {
+      #expect(harness.truth()[key] == tape.truth["symbols"]!["BTCUSDT"]![key], "\(key)")
+    }
   }
 
   @Test func restOnATape() throws {
