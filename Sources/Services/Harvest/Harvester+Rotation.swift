@@ -151,7 +151,9 @@ extension Harvester where Log: ~Copyable {
     }
     totals.rotations += 1
     scheduleRotation(slot, now)
-    links[other].firstFrameCheckNs = firstDeadline(slot, from: links[other].openedNs)
+    // Its turn in this tick may be over.
+    links[other].firstFrameCheckNs = max(
+      now.monotonicNs + 1, firstDeadline(slot, from: links[other].openedNs))
     overlap!.phase = .trailing(untilNs: now.monotonicNs + Self.trailNs)
     return true
   }
