@@ -57,7 +57,8 @@ let package = Package(
       name: "net-benchmark", dependencies: ["Core", "CSystem", "Net", "NetTestSupport"],
       path: "Benchmarks/Net",
       swiftSettings: stage),
-    .target(name: "NetTestSupport", dependencies: ["Core", "CSystem", "CTLS", "Net"], path: "Tests/NetSupport"),
+    .target(
+      name: "NetTestSupport", dependencies: ["Core", "CSystem", "CTLS", "Net"], path: "Tests/NetSupport"),
     .target(
       name: "SimulationKit",
       dependencies: ["Core", "Tape", "Binance", "Book", "Flow", "Strategy", "Venue", "Services"],

@@ -48,7 +48,7 @@ public struct TradeSequence: Sendable {
     if id > last {
       let gap = id - last - 1
       missing += gap
-      if holes.count == TradeSequence.holesMax { holes.removeFirst() }
+      if holes.count >= TradeSequence.holesMax { holes.removeFirst() }
       holes.append(last + 1...id - 1)
       lastID = id
       return .afterHole(missing: gap)

@@ -16,7 +16,8 @@ enum HarvestCommand {
       .text("symbols", "A,B", "instruments, such as BTCUSDT,ETHUSDT").required(),
       .text("out", "TAPE", "folder of the tape; continued where it exists").required(),
       .double("minutes", 0.001...1_000_000, "end after so long"),
-      .integer("metrics-port", 0...65_535, "serve /metrics, /healthz, /readyz on loopback; 0 for a free port"),
+      .integer(
+        "metrics-port", 0...65_535, "serve /metrics, /healthz, /readyz on loopback; 0 for a free port"),
       .text("ca", "FILE", "PEM file of the authorities to trust instead of the system's"),
       .integer("seed", 0...Int.max, "seed of the jitter; default: from the clock"),
     ] + Configuring.options,
@@ -39,7 +40,8 @@ enum HarvestCommand {
       HarvestOptions(
         endpoints: endpoints, symbols: symbols, out: arguments.text("out")!,
         minutes: arguments.double("minutes"), metricsPort: arguments.integer("metrics-port").map(UInt16.init),
-        configuration: configuration, seed: arguments.integer("seed").map { UInt64($0) } ?? HarvestService.seedFromClock()))
+        configuration: configuration,
+        seed: arguments.integer("seed").map { UInt64($0) } ?? HarvestService.seedFromClock()))
     let console = arguments.console
     let summary = try service.run(
       ready: {

@@ -4,7 +4,8 @@ import Services
 import Venue
 
 enum VenueCommand {
-  static let command = Command(name: "venue", summary: "the simulated exchange", subcommands: [VenueServeCommand.command, generate])
+  static let command = Command(
+    name: "venue", summary: "the simulated exchange", subcommands: [VenueServeCommand.command, generate])
 
   private static let defects = String(MarketOptions.defectsDefault)
 

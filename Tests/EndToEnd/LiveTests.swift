@@ -36,10 +36,13 @@ struct LiveTests {
     return (summary, truth)
   }
 
-  private func replay(_ scratch: Scratch, _ out: String = "run") throws -> (summary: JSONValue, books: JSONValue) {
+  private func replay(_ scratch: Scratch, _ out: String = "run") throws -> (
+    summary: JSONValue, books: JSONValue
+  ) {
     let books = scratch.path + "/\(out).books.json"
     let outcome = try weir(
-      "replay", scratch.path + "/tape", "--out", scratch.path + "/" + out, "--sink", "dual", "--json", "--quiet",
+      "replay", scratch.path + "/tape", "--out", scratch.path + "/" + out, "--sink", "dual", "--json",
+      "--quiet",
       "--final-books", books)
     #expect(outcome.code == 0, "\(outcome.error)")
     return (outcome.json, try Files.read(books).withUnsafeBytes { try JSONValue(parsing: $0) })
@@ -109,18 +112,22 @@ struct LiveTests {
           run["symbols"]?[symbol]?[value] == original.json["symbols"]?[symbol]?[value], "\(symbol) \(value)")
       }
     }
-    let source = try Files.read(scratch.path + "/original.json").withUnsafeBytes { try JSONValue(parsing: $0) }
+    let source = try Files.read(scratch.path + "/original.json").withUnsafeBytes {
+      try JSONValue(parsing: $0)
+    }
     #expect(books == source)
   }
 
   @Test func aKilledHarvesterGoesOnAndFillsItsTrades() throws {
     let scratch = Scratch()
     let venue = try WeirProcess([
-      "venue", "serve", "--port", "0", "--seed", "3", "--rate", "1000", "--truth", scratch.path + "/truth.json",
+      "venue", "serve", "--port", "0", "--seed", "3", "--rate", "1000", "--truth",
+      scratch.path + "/truth.json",
     ])
     let address = try venue.nextLine()["rest"]?.text ?? ""
     let words = [
-      "harvest", "--venue", address, "--symbols", "BTCUSDT,ETHUSDT", "--out", scratch.path + "/tape", "--json",
+      "harvest", "--venue", address, "--symbols", "BTCUSDT,ETHUSDT", "--out", scratch.path + "/tape",
+      "--json",
     ]
     for round in 0..<4 {
       let harvest = try WeirProcess(words)
@@ -182,7 +189,8 @@ struct LiveTests {
     let port = address.split(separator: ":").last.map(String.init) ?? ""
     let taken = try weir("venue", "serve", "--port", port)
     #expect(taken.code == 1 && taken.error.contains("port"), "\(taken.error)")
-    let words = try weir("harvest", "--venue", "ftp://x", "--symbols", "BTCUSDT", "--out", scratch.path + "/b")
+    let words = try weir(
+      "harvest", "--venue", "ftp://x", "--symbols", "BTCUSDT", "--out", scratch.path + "/b")
     #expect(words.code == 2)
     // A TLS client at a plain port is no venue, now or later.
     let tls = try weir(

@@ -82,7 +82,8 @@ public final class WeirProcess {
   public func wait() throws -> (code: Int32, last: JSONValue) {
     collected.append(output.fileHandleForReading.readDataToEndOfFile())
     process.waitUntilExit()
-    let code = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+    let code =
+      process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
     let last = collected.split(separator: 0x0A).last.map { Array($0) } ?? []
     return (code, (try? last.withUnsafeBytes { try JSONValue(parsing: $0) }) ?? .null)
   }
@@ -90,7 +91,8 @@ public final class WeirProcess {
   /// Resident memory now, MiB; processor seconds so far; open files.
   public func usage() -> (rssMiB: Double, cpuSeconds: Double, files: Int) {
     let folder = "/proc/\(pid)"
-    let status = (try? String(contentsOfFile: folder + "/statm", encoding: .utf8))?.split(separator: " ") ?? []
+    let status =
+      (try? String(contentsOfFile: folder + "/statm", encoding: .utf8))?.split(separator: " ") ?? []
     let pages = status.count > 1 ? Double(status[1]) ?? 0 : 0
     let stat = (try? String(contentsOfFile: folder + "/stat", encoding: .utf8)) ?? ""
     let fields = stat.split(separator: ")").last?.split(separator: " ") ?? []

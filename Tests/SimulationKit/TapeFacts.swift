@@ -49,7 +49,8 @@ struct TapeFacts {
         let name = stream.prefix { $0 != "@" }.uppercased()
         if let after = value["after"]?.integer { recordedDepthHoles[name, default: []].insert(after) }
         // This exchange keeps every trade: only the end of the harvest excuses one that is missing.
-        if value["unfilled"]?.boolean == true, value["reason"]?.text == "stopped", let from = value["from"]?.integer, let to = value["to"]?.integer,
+        if value["unfilled"]?.boolean == true, value["reason"]?.text == "stopped",
+          let from = value["from"]?.integer, let to = value["to"]?.integer,
           from <= to
         {
           unfilledTrades[name, default: []].append(from...to)

@@ -80,7 +80,8 @@ extension World {
     for entry in tape.entries {
       let value = (try? entry.payload.withUnsafeBytes { try JSONValue(parsing: $0) }) ?? .null
       let data = value["data"]
-      var text = "tape \(entry.sequence) \((entry.receiveNs - skewNs - start) / 1_000_000) ms conn \(entry.connection)"
+      var text =
+        "tape \(entry.sequence) \((entry.receiveNs - skewNs - start) / 1_000_000) ms conn \(entry.connection)"
       if entry.kind == .frame {
         text += " \(value["stream"]?.text ?? "")"
         for key in ["U", "u", "pu", "a"] { if let id = data?[key]?.integer { text += " \(key) \(id)" } }
@@ -213,7 +214,9 @@ extension World {
           continue
         }
         let state = row.trigger == .grid ? before[index] : after.isSynchronized
-        if !state { outcome.violate("\(name): a signal is confirmed at seq \(row.tapeSequence), out of sync") }
+        if !state {
+          outcome.violate("\(name): a signal is confirmed at seq \(row.tapeSequence), out of sync")
+        }
         if after.isSynchronized, let id = after.lastUpdateID { check(after, at: id, name, "the reader") }
       }
       pipeline.removeRows()

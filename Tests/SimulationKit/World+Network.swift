@@ -30,14 +30,18 @@ extension World {
   static let observerSession = SessionID(rawValue: 0)
 
   func openObserver() {
-    let streams = options.symbols.flatMap { ["\($0.lowercased())@depth@100ms", "\($0.lowercased())@aggTrade"] }
+    let streams = options.symbols.flatMap {
+      ["\($0.lowercased())@depth@100ms", "\($0.lowercased())@aggTrade"]
+    }
     _ = exchange.open(
-      World.observerSession, target: "/stream?streams=" + streams.joined(separator: "/"), now: UnixNanos(start))
+      World.observerSession, target: "/stream?streams=" + streams.joined(separator: "/"),
+      now: UnixNanos(start))
     for symbol in options.symbols {
       let reply = exchange.respond(
         to: VenueRequest(method: "GET", target: "/fapi/v1/depth?symbol=\(symbol)&limit=1000"),
         now: UnixNanos(start))
-      observer.start(symbol, snapshot: (try? reply.body.withUnsafeBytes { try JSONValue(parsing: $0) }) ?? .null)
+      observer.start(
+        symbol, snapshot: (try? reply.body.withUnsafeBytes { try JSONValue(parsing: $0) }) ?? .null)
     }
   }
 
@@ -75,7 +79,9 @@ extension World {
   }
 
   private func reopenObserver() {
-    let streams = options.symbols.flatMap { ["\($0.lowercased())@depth@100ms", "\($0.lowercased())@aggTrade"] }
+    let streams = options.symbols.flatMap {
+      ["\($0.lowercased())@depth@100ms", "\($0.lowercased())@aggTrade"]
+    }
     _ = exchange.open(
       World.observerSession, target: "/stream?streams=" + streams.joined(separator: "/"), now: UnixNanos(now))
   }
@@ -222,7 +228,8 @@ extension World {
     if now < network.restLimitsUntil {
       return queue.add(
         at: now + network.latency(&random),
-        .reply(id, .answer(status: 429, retryAfter: 1, weight: nil, body: Array("{}".utf8)), process: process))
+        .reply(id, .answer(status: 429, retryAfter: 1, weight: nil, body: Array("{}".utf8)), process: process)
+      )
     }
     let reply = exchange.respond(
       to: VenueRequest(method: method, target: target), now: UnixNanos(now))
@@ -264,7 +271,8 @@ extension World {
       scratch.with(body) { body in
         step {
           try $0.replied(
-            id, RESTReply(status: status, retryAfterSeconds: retryAfter, usedWeight: weight, body: body), time)
+            id, RESTReply(status: status, retryAfterSeconds: retryAfter, usedWeight: weight, body: body), time
+          )
         }
       }
       swap(&scratch, &padded)

@@ -103,7 +103,8 @@ extension WeirConfiguration {
 extension WeirConfiguration {
   /// The key table: what `config/defaults.yaml`, `WEIR__…` variables and `--set` may say.
   public static let schema = ConfigSchema(
-    defaults: WeirConfiguration(), keys: venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys,
+    defaults: WeirConfiguration(),
+    keys: venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),

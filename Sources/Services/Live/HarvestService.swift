@@ -85,7 +85,8 @@ public final class HarvestService {
     tuner = BatchTuner(options.configuration.harvest)
     note = { _ in }
     harvester = try Harvester(
-      options.configuration.harvestConfiguration, symbols: options.symbols, seed: options.seed, resume: resume,
+      options.configuration.harvestConfiguration, symbols: options.symbols, seed: options.seed,
+      resume: resume,
       log: writer, now: HarvestService.now())
   }
 

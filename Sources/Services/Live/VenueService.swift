@@ -184,7 +184,7 @@ public final class VenueService {
     var headers = HTTPHeaders()
     for header in answer.headers { headers.add(header.name, header.value) }
     if headers["Content-Type"] == nil { headers.add("Content-Type", "application/json;charset=UTF-8") }
-    answer.body.withUnsafeBytes { responder.respond(answer.status, headers: headers, body: $0) }
+    answer.body.withUnsafeBytes { _ = responder.respond(answer.status, headers: headers, body: $0) }
   }
 
   private func upgrade(_ request: HTTPRequest, _ responder: HTTPResponder) {
@@ -266,7 +266,9 @@ private final class VenueSession: WebSocketDelegate {
   }
 
   func webSocketReceived(_ socket: WebSocket, text: UnsafeRawBufferPointer) { service?.received(id, text) }
-  func webSocketReceived(_ socket: WebSocket, binary: UnsafeRawBufferPointer) { service?.received(id, binary) }
+  func webSocketReceived(_ socket: WebSocket, binary: UnsafeRawBufferPointer) {
+    service?.received(id, binary)
+  }
   func webSocketPonged(_ socket: WebSocket) { service?.ponged(id) }
   func webSocketDrained(_ socket: WebSocket) {}
   func webSocketClosed(_ socket: WebSocket, code: UInt16, reason: String, error: NetError?) {
