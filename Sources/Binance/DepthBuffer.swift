@@ -2,10 +2,10 @@ import Core
 
 /// Depth events kept while a book is out of sync, with their levels.
 ///
-/// Bound: ``valuesMax`` numbers (8 MB) a symbol. When full the older half is dropped and counted; a snapshot
+/// Bound: ``valuesMax`` numbers (2 MB) a symbol. When full the older half is dropped and counted; a snapshot
 /// that needed it is then "too old" and the next one serves, so the bound costs time, not correctness.
 public struct DepthBuffer: ~Copyable {
-  public static let valuesMax = 1 << 20
+  public static let valuesMax = 1 << 18
 
   public struct Entry: Sendable {
     public var ids: DepthIDs
