@@ -127,6 +127,25 @@ struct HarvestPartsTests {
     #expect(histogram.count == 1002)
   }
 
+  @Test func nothingIsAskedInAVolleyBeforeTheFirstAnswer() {
+    var queue = RequestQueue(HarvestConfiguration())
+    for symbol in 0..<4 { queue.add(.initial, symbol: symbol, notBeforeNs: 0) }
+    let now = moment(1000)
+    func send() -> Int {
+      var count = 0
+      while let job = queue.next(now, exchangeNs: now.wall.rawValue) {
+        _ = queue.launch(job, range: nil, timeoutNs: 1_000_000_000, now)
+        count += 1
+      }
+      return count
+    }
+    let (first, second) = (send(), send())
+    #expect(first == 1 && second == 0)
+    queue.introduce()
+    let rest = send()
+    #expect(rest == 3)
+  }
+
   @Test func copiesAreThoseOfTheOtherSide() {
     var filter = DuplicateFilter(hasIDs: [true, false])
     func isCopy(_ stream: Int, _ key: UInt64, _ side: Int) -> Bool {
@@ -158,6 +177,7 @@ struct HarvestPartsTests {
 
   @Test func urgentRequestsGoFirst() {
     var queue = RequestQueue(HarvestConfiguration())
+    queue.introduce()
     queue.add(.check, symbol: 1, notBeforeNs: 0)
     queue.add(.time, notBeforeNs: 0)
     queue.add(.initial, symbol: 2, notBeforeNs: 0)
@@ -174,6 +194,7 @@ struct HarvestPartsTests {
 
   @Test func theMinuteHasABudget() {
     var queue = RequestQueue(HarvestConfiguration())
+    queue.introduce()
     for symbol in 0..<200 { queue.add(.initial, symbol: symbol, notBeforeNs: 0) }
     queue.add(.time, notBeforeNs: 0)
     let taken3 = drain(&queue, 1000)
@@ -191,6 +212,7 @@ struct HarvestPartsTests {
 
   @Test func whatTheExchangeReportsCounts() {
     var queue = RequestQueue(HarvestConfiguration())
+    queue.introduce()
     queue.add(.time, notBeforeNs: 0)
     let now = moment(0)
     let job = queue.next(now, exchangeNs: now.wall.rawValue)!
@@ -210,6 +232,7 @@ struct HarvestPartsTests {
 
   @Test func weightAtTheEdgeOfAMinuteCountsTwice() {
     var queue = RequestQueue(HarvestConfiguration())
+    queue.introduce()
     for symbol in 0..<200 { queue.add(.initial, symbol: symbol, notBeforeNs: 0) }
     let taken10 = drain(&queue, 59_500)
     #expect(taken10.count == 96)
@@ -221,6 +244,7 @@ struct HarvestPartsTests {
 
   @Test func requestsInFlightAreBounded() {
     var queue = RequestQueue(HarvestConfiguration())
+    queue.introduce()
     for symbol in 0..<20 { queue.add(.initial, symbol: symbol, notBeforeNs: 0) }
     queue.add(.backfill, symbol: 0, notBeforeNs: 0)
     var flights: [RequestID] = []

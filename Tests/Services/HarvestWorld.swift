@@ -125,6 +125,9 @@ final class HarvestWorld {
     seed: UInt64 = 1, resume: HarvestResume = HarvestResume(), opensSockets: Bool = true
   ) throws {
     let now = Moment(wall: UnixNanos(HarvestWorld.start + 1_000_000_000), monotonicNs: 1_000_000_000)
+    var configuration = configuration
+    // Answers are given by hand, in any order.
+    configuration.requestsBeforeFirstAnswerMax = configuration.requestsInFlightMax
     harvester = try Harvester(
       configuration, symbols: symbols, seed: seed, resume: resume, log: MemoryLog(), now: now)
     self.opensSockets = opensSockets

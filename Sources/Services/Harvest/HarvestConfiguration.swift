@@ -37,6 +37,8 @@ public struct HarvestConfiguration: Equatable, Sendable {
   /// The share of it that comparing books may use.
   public var checkWeightShare = 0.25
   public var requestsInFlightMax = 8
+  /// Until the exchange has answered for the first time.
+  public var requestsBeforeFirstAnswerMax = 1
   public var requestTimeoutMs = 10_000
   /// The longest hole in a symbol's trades that is filled, trades; of a longer one the newest part.
   public var backfillTradesMax = 50_000

@@ -29,10 +29,12 @@ extension Harvester where Log: ~Copyable {
     // The log is finished; what comes now is too late.
     guard let flight = queue.land(request), !hasFinished else { return }
     guard case .answered(let reply) = landing else {
+      queue.introduce()
       totals.requestFailures += 1
       return retry(flight, now)
     }
     if let used = reply.usedWeight { queue.learn(usedWeight: used, flight) }
+    if reply.status != 429, reply.status != 418 { queue.introduce() }
     switch reply.status {
     case 200..<300: try take(flight, reply.body, now)
     case 429:

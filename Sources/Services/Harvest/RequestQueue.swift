@@ -64,10 +64,14 @@ struct RequestQueue: Sendable {
   private let budget: Int
   private let checkBudget: Int
   private let inFlightMax: Int
+  private let beforeFirstAnswerMax: Int
   private(set) var jobs: [Job] = []
   private(set) var flights: [Flight] = []
   private(set) var pausedUntilNs = Int64.min
   private(set) var usedThisMinute = 0
+  /// The exchange has answered. Before, hardly anything is asked: a harvester that was killed while the exchange
+  /// limits it must not come back with a volley.
+  private var isIntroduced = false
   /// Requests sent, by purpose.
   private(set) var sentCounts = [Int](repeating: 0, count: Purpose.allCases.count)
   private(set) var weightSent = 0
@@ -81,6 +85,7 @@ struct RequestQueue: Sendable {
     budget = Int(Double(configuration.requestWeightMax) * configuration.weightShare)
     checkBudget = Int(Double(configuration.requestWeightMax) * configuration.checkWeightShare)
     inFlightMax = configuration.requestsInFlightMax
+    beforeFirstAnswerMax = configuration.requestsBeforeFirstAnswerMax
   }
 
   /// Adds a job unless one of this purpose waits for the symbol; then the earlier of the two times stands.
@@ -114,7 +119,11 @@ struct RequestQueue: Sendable {
   /// - Parameter exchangeNs: now by the exchange's clock, as far as it is known.
   mutating func next(_ now: Moment, exchangeNs: Int64) -> Job? {
     enterMinute(exchangeNs / Nanoseconds.minute, now)
-    guard now.monotonicNs >= pausedUntilNs, flights.count < inFlightMax else { return nil }
+    guard now.monotonicNs >= pausedUntilNs,
+      flights.count < (isIntroduced ? inFlightMax : beforeFirstAnswerMax)
+    else {
+      return nil
+    }
     var best = -1
     var bestSmall = -1
     for (index, job) in jobs.enumerated() where job.notBeforeNs <= now.monotonicNs && !isBusy(job.symbol) {
@@ -164,6 +173,9 @@ struct RequestQueue: Sendable {
     // An answer to a request of the last minute tells the last minute's weight.
     if flight.minute == minute { usedThisMinute = max(usedThisMinute, usedWeight) }
   }
+
+  /// A request has ended in another way than by being limited.
+  mutating func introduce() { isIntroduced = true }
 
   private mutating func enterMinute(_ current: Int64, _ now: Moment) {
     recent.removeAll { $0.ns < now.monotonicNs - RequestQueue.carryNs }

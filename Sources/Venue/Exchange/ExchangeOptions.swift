@@ -54,7 +54,7 @@ public struct ExchangeOptions: Sendable {
   /// REST request weight in one minute of the UTC clock, all clients together.
   public var weightPerMinuteMax = 2400
   /// 429 answers in a row after which the client is banned (418).
-  public var ignoredLimitsMax = 10
+  public var ignoredLimitsMax = 50
   /// The first ban; each further one is twice as long.
   public var banNs = 2 * Nanoseconds.minute
   public var listenKeyLifeNs = 60 * Nanoseconds.minute
