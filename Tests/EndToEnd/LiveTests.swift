@@ -132,7 +132,8 @@ struct LiveTests {
     for round in 0..<4 {
       let harvest = try WeirProcess(words)
       _ = try harvest.nextLine()
-      Thread.sleep(forTimeInterval: 0.4 + 0.23 * Double(round))
+      // The first one sees the market open.
+      Thread.sleep(forTimeInterval: round == 0 ? 2.5 : 0.4 + 0.23 * Double(round))
       harvest.signal(SIGKILL)
       _ = try harvest.wait()
     }
@@ -162,7 +163,7 @@ struct LiveTests {
       """
       [{"at_ms":2000,"fault":"drop","stream":"btcusdt@depth@100ms","count":2},
        {"at_ms":3000,"fault":"drop","stream":"ethusdt@aggTrade","count":3},
-       {"at_ms":4500,"fault":"cut","selector":"market","manner":"abort"}]
+       {"at_ms":4500,"fault":"cut","sessions":"market","manner":"abort"}]
       """)
     let (summary, truth) = try capture(
       scratch, venue: ["--seed", "5", "--rate", "600", "--faults", faults], seconds: 9)
