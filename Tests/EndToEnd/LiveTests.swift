@@ -198,6 +198,10 @@ struct LiveTests {
       "harvest", "--venue", "https://127.0.0.1:" + port, "--symbols", "BTCUSDT", "--out", scratch.path + "/c",
       "--minutes", "0.2")
     #expect(tls.code == 1 && tls.error.contains("TLS"), "\(tls.error)")
+    let absent = try weir(
+      "harvest", "--venue", "http://127.0.0.1:9", "--symbols", "BTCUSDT", "--out", scratch.path + "/d",
+      "--minutes", "0.02")
+    #expect(absent.code == 1 && absent.error.contains("no connection"), "\(absent.error)")
     _ = try venue.stop()
   }
 }

@@ -59,11 +59,15 @@ public final class HarvestService {
   private var failure: (any Error)?
   private var drainBeganNs: Int64?
   private var isReady = false
+  private var timeIsOver = false
+  private var lastRefusal = (text: "", ns: Int64.min / 2)
   private var ready: (() -> Void)?
   private var note: (String) -> Void
 
   /// A drain that takes longer is cut short.
   private static let drainNsMax = 5 * Nanoseconds.second
+  /// The same complaint is not made more often.
+  private static let repeatNs = 10 * Nanoseconds.second
   private static let messageBytesMax = Tape.recordBytesMax - 4096
 
   /// Opens the tape and prepares; ``run(ready:note:)`` connects.
@@ -110,7 +114,10 @@ public final class HarvestService {
     self.note = note
     try loop.onSignals([SIGINT, SIGTERM]) { [unowned self] _ in beginDraining() }
     if let minutes = options.minutes {
-      loop.after(Int64(minutes * Double(Nanoseconds.minute))) { [unowned self] in beginDraining() }
+      loop.after(Int64(minutes * Double(Nanoseconds.minute))) { [unowned self] in
+        timeIsOver = true
+        beginDraining()
+      }
     }
     if let port = options.metricsPort { try serveMetrics(port) }
     loop.atTurnEnd { [unowned self] in finishTurn() }
@@ -121,6 +128,9 @@ public final class HarvestService {
     var totals: TapeTotals?
     do { totals = try harvester.log.finish() } catch { failure = failure ?? error }
     if let failure { throw failure }
+    if !isReady, harvester.counters.frames == 0, timeIsOver {
+      throw NeverConnected(venue: options.endpoints.name)
+    }
     return summary(totals)
   }
 
@@ -225,10 +235,17 @@ public final class HarvestService {
 
   /// A peer that never was this venue will not become it by trying again.
   private func refuse(_ error: NetError) {
-    note("\(error)")
+    // The venue's own words may be a whole page.
+    let text = "\(error)".split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
+    let now = EventLoop.monotonicNow()
+    if text != lastRefusal.text || now - lastRefusal.ns > HarvestService.repeatNs { note(text) }
+    lastRefusal = (text, now)
     guard !isReady else { return }
     switch error {
     case .tls, .protocol, .certificate, .badURL: fail(error)
+    case .upgradeRefused(let url, let status, _)
+    where (400..<500).contains(status) && ![408, 418, 429].contains(status):
+      fail(NetError.upgradeRefused(url, status: status, "is this the venue's address?"))
     default: break
     }
   }
@@ -341,6 +358,14 @@ public final class HarvestService {
       }
     }
     note("metrics: http://\(metrics!.address)/metrics")
+  }
+}
+
+/// The time was over and the venue had never been reached.
+public struct NeverConnected: Error, CustomStringConvertible {
+  public var venue: String
+  public var description: String {
+    "no connection to \(venue) came up in the time given; check --venue and the network (what was tried is above)"
   }
 }
 
