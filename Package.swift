@@ -37,18 +37,23 @@ let package = Package(
     // is checked for exclusivity at run time (150 ns to send a message instead of 80).
     .target(name: "Net", dependencies: ["Core", "CSystem", "CTLS", "CHTTP", "CZlib"]),
     module("Venue", ["Core", "Tape", "Binance", "Book"]),
+    module("Telemetry", ["Core"]),
+    module("Rules", ["Core", "Configuration", "Telemetry"]),
+    module("Broker", ["Core", "Strategy"]),
     module("Configuration", ["Core", "CYAML", "CCrypto"]),
     module("CommandLineKit", ["Core"]),
     module(
       "Services",
       [
         "Core", "Tape", "Binance", "Book", "Flow", "Strategy", "Store", "Report", "Net", "Venue",
-        "Configuration", "CZlib", "CZstd", "CSQLite", "CYAML", "CCrypto", "CSystem",
+        "Telemetry", "Rules", "Broker", "Configuration", "CZlib", "CZstd", "CSQLite", "CYAML", "CCrypto",
+        "CSystem",
       ]),
     .executableTarget(
       name: "weir",
       dependencies: [
-        "Core", "CommandLineKit", "Configuration", "Report", "Services", "Store", "Tape", "Venue",
+        "Core", "Broker", "CommandLineKit", "Configuration", "Net", "Report", "Rules", "Services", "Store",
+        "Tape", "Telemetry", "Venue",
       ], swiftSettings: stage),
     .executableTarget(
       name: "pipeline-benchmark", dependencies: ["Binance", "Book", "Core", "Services", "Tape"],
@@ -83,8 +88,17 @@ let package = Package(
     tests("Strategy", ["Core", "Flow", "Strategy"]),
     tests("Tape", ["Core", "Tape"]),
     tests("Configuration", ["Core", "Configuration"]),
+    tests("Telemetry", ["Core", "Telemetry"]),
+    tests("Rules", ["Core", "Configuration", "Rules", "Telemetry"]),
+    tests("Broker", ["Core", "Strategy", "Broker"]),
     tests("CommandLineKit", ["Core", "CommandLineKit"]),
-    tests("Services", ["Core", "Tape", "Store", "Strategy", "Venue", "Services", "CZlib"]),
+    tests(
+      "Services",
+      [
+        "Binance", "Book", "Broker", "Configuration", "Core", "Flow", "Net", "Report", "Rules", "Store",
+        "Strategy",
+        "Tape", "Telemetry", "Venue", "Services", "CZlib",
+      ]),
     tests("Scripts", ["Core"]),
     tests("EndToEnd", ["Core", "CommandLineKit", "ProcessKit", "Services", "weir"]),
     tests("Net", ["Core", "CSystem", "CTLS", "CZlib", "Net", "NetTestSupport"]),

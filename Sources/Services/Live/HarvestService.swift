@@ -47,7 +47,7 @@ public final class HarvestService {
   private let tls: TLSContext?
   private let rest: HTTPClient
   private let syncer: LoopThread?
-  private var metrics: HTTPServer?
+  private var endpoint: ServiceEndpoint?
   private var sockets: [SocketID: HarvestSocket] = [:]
   private var pendingActions: [HarvestAction] = []
   private var isPerforming = false
@@ -341,23 +341,12 @@ public final class HarvestService {
   // MARK: Metrics
 
   private func serveMetrics(_ port: UInt16) throws {
-    var serverOptions = HTTPServerOptions()
-    serverOptions.port = port
-    metrics = try HTTPServer(on: loop, options: serverOptions) { [unowned self] request, responder in
-      switch request.path {
-      case "/metrics":
-        var text = ByteWriter(capacity: 16 << 10)
-        harvester.exposition(into: &text)
-        responder.respond(
-          200, headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"], body: text.bytes)
-      case "/healthz": responder.respond(200, body: "ok\n")
-      case "/readyz":
-        let isUp = harvester.isEveryConnectionOpen && drainBeganNs == nil
-        responder.respond(isUp ? 200 : 503, body: isUp ? "ready\n" : "not ready\n")
-      default: responder.respond(404, body: "there is /metrics, /healthz and /readyz\n")
-      }
+    endpoint = try ServiceEndpoint(on: loop, port: port) { [unowned self] in
+      harvester.exposition(into: &$0)
+    } isReady: { [unowned self] in
+      harvester.isEveryConnectionOpen && drainBeganNs == nil
     }
-    note("metrics: http://\(metrics!.address)/metrics")
+    note("metrics: http://\(endpoint!.address)/metrics")
   }
 }
 
