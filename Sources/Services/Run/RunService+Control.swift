@@ -1,0 +1,162 @@
+import Configuration
+import Core
+import Net
+
+/// What `weir ctl` may ask, and SIGHUP.
+extension RunService {
+  private static func refused(_ reason: String) -> JSONValue {
+    .object(["ok": .bool(false), "error": .string(reason)])
+  }
+
+  private static func done(_ result: JSONValue) -> JSONValue {
+    .object(["ok": .bool(true), "result": result])
+  }
+
+  /// Performs a command of the control socket.
+  func perform(_ name: String, _ arguments: JSONValue, _ answer: @escaping (JSONValue) -> Void) {
+    if name != "status", name != "alerts" {
+      log.info("ctl", [("command", name), ("arguments", arguments.text())])
+    }
+    let isOn = arguments["on"]?.boolean ?? true
+    switch name {
+    case "status": answer(RunService.done(statusJSON))
+    case "alerts": answer(RunService.done(.array(record.alerts.map(\.json))))
+    case "drain":
+      stop(reason: "weir ctl drain")
+      answer(RunService.done(.string("draining; the run ends when everything has been read")))
+    case "reload": answer(reload())
+    case "restart":
+      guard let service = arguments["service"]?.text.flatMap({ ServiceName(rawValue: $0) }) else {
+        return answer(RunService.refused("no such service; there are \(serviceList)"))
+      }
+      guard service != .venue, supervision.restart(service, EventLoop.monotonicNow()) else {
+        return answer(RunService.refused("\(service.rawValue) is not running, or cannot be restarted"))
+      }
+      step()
+      answer(RunService.done(.string("\(service.rawValue) is being restarted")))
+    case "restart-ws": ask("restart-ws", .object([]), answer)
+    case "rebuild-snapshot":
+      ask("rebuild-snapshot", arguments["symbol"].map { .object(["symbol": $0]) } ?? .object([]), answer)
+    case "fallback-rest":
+      watch.operatorEffects.restFallback = isOn
+      give(answer, "REST fallback \(isOn ? "on" : "off")")
+    case "compress":
+      watch.operatorEffects.compressNow = isOn
+      give(answer, "compression at once \(isOn ? "on" : "off")")
+    case "pause-shadow":
+      watch.operatorEffects.shadowIsPaused = isOn
+      give(answer, "shadow signals \(isOn ? "paused" : "resumed")")
+    case "mode":
+      guard let mode = arguments["value"]?.text, ["auto", "quiet", "active"].contains(mode) else {
+        return answer(RunService.refused("mode is auto, quiet or active"))
+      }
+      watch.operatorEffects.mode = mode
+      give(answer, "mode \(mode)")
+    default: answer(RunService.refused("unknown command \(name)"))
+    }
+  }
+
+  private var serviceList: String { options.plan.map(\.rawValue).joined(separator: ", ") }
+
+  /// Applies what the operator wants, by way of the harvester's tape.
+  private func give(_ answer: @escaping (JSONValue) -> Void, _ text: String) {
+    guard options.plan.contains(.harvest) else {
+      return answer(RunService.refused("this run reads a finished tape; nothing can be added to it"))
+    }
+    watch.applyEffects(by: "ctl") { problem in
+      answer(problem.map { RunService.refused($0) } ?? RunService.done(.string(text)))
+    }
+  }
+
+  private func ask(
+    _ command: String, _ arguments: JSONValue, _ answer: @escaping (JSONValue) -> Void
+  ) {
+    guard let harvest = children[.harvest] else {
+      return answer(RunService.refused("harvest is not running"))
+    }
+    harvest.request(command, arguments, timeoutNs: 5 * Nanoseconds.second) { result in
+      switch result {
+      case .success(let detail): answer(RunService.done(.string(detail.isEmpty ? "done" : detail)))
+      case .failure(let error): answer(RunService.refused("\(error)"))
+      }
+    }
+  }
+
+  // MARK: Reload
+
+  /// Loads the configuration again and takes over what a running run can: an invalid one changes nothing.
+  ///
+  /// Gates and fusion thresholds go onto the tape, so that a replay changes them at the same record; the rules
+  /// file, exports and the supervisor's own limits are taken at once. Anything else has shaped files, windows or
+  /// connections already and needs a new run: it is named, and stays as it was.
+  @discardableResult
+  func reload() -> JSONValue {
+    let time = UTCDate(EventLoop.wallNow()).isoText
+    func note(_ members: KeyValuePairs<String, JSONValue>) -> JSONValue {
+      let entry: JSONValue = .object([.init("t", .string(time))] + members.map { .init($0.key, $0.value) })
+      if record.reloads.count < RunRecord.reloadsMax { record.reloads.append(entry) }
+      return entry
+    }
+    guard let reloadConfiguration else { return RunService.refused("this run has no configuration to reload") }
+    let loaded: ReloadedConfiguration
+    do {
+      loaded = try reloadConfiguration()
+      try watch.reload(loaded)
+    } catch {
+      log.error("reload_refused", [("reason", "\(error)")])
+      _ = note(["ok": .bool(false), "error": .string("\(error)")])
+      return RunService.refused("the configuration was not taken, the old one stays: \(error)")
+    }
+    let before = flat(current.json["values"])
+    let after = flat(loaded.json["values"])
+    var stages: [JSONValue.Member] = []
+    var applied: [String] = []
+    var kept: [String] = []
+    for (key, value) in after where before[key] != value {
+      if key.hasPrefix("gates.") || key.hasPrefix("fusion.") {
+        stages.append(.init(key, value))
+        applied.append(key)
+      } else if ["run.", "alerts.", "export."].contains(where: { key.hasPrefix($0) }) {
+        applied.append(key)
+      } else {
+        kept.append(key)
+      }
+    }
+    current = loaded
+    if !stages.isEmpty {
+      let control: JSONValue = .object([
+        "control": .string("params"), "version": .string(loaded.version), "values": .object(stages),
+        "by": .string("reload"),
+      ])
+      ask("control", control) { [weak self] answer in
+        if answer["ok"]?.boolean != true {
+          self?.log.error("params_refused", [("reason", answer["error"]?.text ?? "")])
+        }
+      }
+    }
+    log.info(
+      "reloaded",
+      [
+        ("applied", applied.joined(separator: ",")), ("need_a_new_run", kept.joined(separator: ",")),
+        ("config_version", loaded.version),
+      ])
+    return RunService.done(
+      note([
+        "ok": .bool(true), "config_version": .string(loaded.version),
+        "applied": .array(applied.map { .string($0) }), "need_a_new_run": .array(kept.map { .string($0) }),
+      ]))
+  }
+
+  /// `{"gates": {"lag_ms_max": 600}}` as `gates.lag_ms_max: 600`.
+  private func flat(_ json: JSONValue?, _ prefix: String = "") -> [String: JSONValue] {
+    var result: [String: JSONValue] = [:]
+    for member in json?.members ?? [] {
+      if member.value.members == nil {
+        result[prefix + member.key] = member.value
+      } else {
+        result.merge(flat(member.value, prefix + member.key + ".")) { $1 }
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,332 @@
+import Core
+import Glibc
+import Net
+import Report
+import Telemetry
+
+/// `weir run`: the shell around ``Supervision``: processes, clocks, sockets and the run's folder.
+///
+/// **Problem.** One command that a desk can leave running: it starts every service, watches and heals them,
+/// judges what they measure, passes it on, stops cleanly, and leaves evidence.
+///
+/// **Algorithm.** Services are children of the same binary, joined by files (the tape, the signals, the orders)
+/// and by their standard streams (``SupervisorLink``). Everything runs on one event loop; decisions are made by
+/// pure state machines (``Supervision``, the rules), and this class performs them. A supervisor that is killed
+/// ends its children by the end of their standard input; the same command then continues the run in its folder.
+///
+/// **Bounds.** Requests to services time out after two seconds. Nothing that only watches (metrics, export,
+/// alert delivery, status file) can stop what works; its failures are counted and told.
+public final class RunService {
+  let loop: EventLoop
+  let options: RunOptions
+  let log: Log
+  let run: RunConfiguration
+  var supervision: Supervision
+  var record: RunRecord
+  var children: [ServiceName: ChildProcess] = [:]
+  var ports: [ServiceName: UInt16] = [:]
+  var client: HTTPClient
+  var watch: RunWatch!
+  var control: ControlSocket?
+  /// Loads the configuration again, for SIGHUP.
+  var reloadConfiguration: (() throws -> ReloadedConfiguration)?
+  var current: ReloadedConfiguration
+  var venueAddress: String
+  private var lock: RunLock?
+  private var armed: TimerID?
+  private var sequences: [ServiceName: Int64] = [:]
+  private var lastResourcesNs: Int64?
+  private var failure: (any Error)?
+  private var idleLooks = 0
+  private var show: (RunService) -> Void = { _ in }
+  static let requestNs = 2 * Nanoseconds.second
+
+  /// Prepares the folder; ``run(show:reload:)`` starts the services.
+  ///
+  /// - Throws: ``RunError`` when the folder is in use, holds a finished run, or another run's beginnings.
+  public init(_ options: RunOptions, log: Log) throws {
+    self.options = options
+    self.log = log
+    run = options.configuration.run
+    let loop = try EventLoop()
+    self.loop = loop
+    client = HTTPClient(on: loop)
+    try Files.makeFolder(options.folder)
+    lock = try RunLock(folder: options.folder)
+    let now = EventLoop.wallNow()
+    let former = try RunService.formerRun(options)
+    let runID = former ?? RunService.runID(now)
+    record = RunRecord(runID: runID, startedAt: now, startedNs: EventLoop.monotonicNow())
+    if former != nil { record.notes.append("continues an interrupted run") }
+    supervision = Supervision(options.plan, configuration: run, seed: UInt64(bitPattern: now.rawValue))
+    if case .venue(let name) = options.source { venueAddress = name } else { venueAddress = "" }
+    current = ReloadedConfiguration(
+      configuration: options.configuration, version: options.configurationVersion,
+      json: options.configurationJSON)
+    try Files.makeFolder(options.paths.logs)
+    try Files.writeAtomically(options.paths.configuration, options.configurationText)
+    watch = try RunWatch(self)
+  }
+
+  /// The id of the interrupted run that the folder holds; nil for an empty folder.
+  private static func formerRun(_ options: RunOptions) throws -> String? {
+    guard Files.exists(options.paths.manifest) else { return nil }
+    let manifest = try Files.read(options.paths.manifest).withUnsafeBytes { try? JSONValue(parsing: $0) }
+    guard let manifest, manifest["state"]?.text == "running" else {
+      throw RunError.finishedRun(options.folder)
+    }
+    guard manifest["config_version"]?.text == options.configurationVersion else {
+      throw RunError.otherConfiguration(
+        options.folder, theirs: manifest["config_version"]?.text ?? "?", ours: options.configurationVersion)
+    }
+    return manifest["run_id"]?.text
+  }
+
+  /// `20261121T123456Z-3f2a`: sorts by time, and differs between runs of one second.
+  private static func runID(_ now: UnixNanos) -> String {
+    let date = UTCDate(now)
+    var writer = ByteWriter(capacity: 32)
+    writer.append(date.dayText.filter { $0 != "-" } + "T" + date.timeText.filter { $0 != ":" } + "Z-")
+    writer.append(hex: UInt64(bitPattern: now.rawValue) ^ UInt64(getpid()), digits: 4)
+    return writer.string()
+  }
+
+  /// Runs until the time is over, a signal or `weir ctl drain` comes, or going on makes no sense.
+  ///
+  /// - Parameters:
+  ///   - show: called after each look at the services, for a person who watches.
+  ///   - reload: loads the configuration again.
+  /// - Returns: the manifest, and whether every condition held.
+  public func run(
+    show: @escaping (RunService) -> Void = { _ in }, reload: (() throws -> ReloadedConfiguration)? = nil
+  ) throws -> (manifest: JSONValue, holds: Bool) {
+    self.show = show
+    reloadConfiguration = reload
+    try loop.onSignals([SIGINT, SIGTERM, SIGHUP]) { [unowned self] number in
+      if number == SIGHUP { self.reload() } else { stop(reason: number == SIGINT ? "SIGINT" : "SIGTERM") }
+    }
+    control = try ControlSocket(on: loop, runFolder: options.folder) { [unowned self] name, arguments, answer in
+      perform(name, arguments, answer)
+    }
+    try writeManifest(state: "running")
+    try watch.begin()
+    if let minutes = options.minutes {
+      loop.after(Int64(minutes * Double(Nanoseconds.minute))) { [unowned self] in stop(reason: "time is over") }
+    }
+    every(Int64(run.healthSeconds) * Nanoseconds.second) { [unowned self] in checkHealth() }
+    every(Int64(run.scrapeSeconds) * Nanoseconds.second) { [unowned self] in
+      sampleResources()
+      watch.scrape()
+    }
+    log.info("run_started", [("run_id", record.runID), ("folder", options.folder)])
+    supervision.start(EventLoop.monotonicNow())
+    step()
+    loop.run()
+    client.close()
+    children.removeAll()
+    control = nil
+    if let failure { throw failure }
+    return try conclude()
+  }
+
+  func every(_ intervalNs: Int64, _ job: @escaping () -> Void) {
+    loop.after(intervalNs) { [weak self] in
+      guard let self, supervision.phase != .done else { return }
+      job()
+      every(intervalNs, job)
+    }
+  }
+
+  public func stop(reason: String) {
+    log.info("run_stopping", [("reason", reason)])
+    supervision.stop(EventLoop.monotonicNow(), reason: reason)
+    step()
+  }
+
+  // MARK: Supervision's actions
+
+  /// Performs what the supervision wants now, and wakes it when it next has something to do.
+  func step() {
+    while true {
+      let actions = supervision.takeActions()
+      if actions.isEmpty { break }
+      for action in actions { perform(action) }
+    }
+    if let armed { loop.cancel(armed) }
+    guard supervision.phase != .done else { return }
+    armed = loop.at(supervision.deadline(EventLoop.monotonicNow())) { [unowned self] in
+      supervision.tick(EventLoop.monotonicNow())
+      step()
+    }
+  }
+
+  private func perform(_ action: Supervision.Action) {
+    switch action {
+    case .start(let service): start(service)
+    case .terminate(let service): children[service]?.terminate()
+    case .kill(let service):
+      log.warning("killed", [("process", service.rawValue)])
+      children[service]?.kill()
+    case .drain(let service):
+      children[service]?.request("drain", .object([]), timeoutNs: 5 * Nanoseconds.second) { [weak self] result in
+        if case .failure(let error) = result {
+          self?.log.warning("drain_refused", [("process", service.rawValue), ("reason", "\(error)")])
+        }
+      }
+    case .finish:
+      watch.finish { [weak self] in self?.loop.stop() }
+    }
+  }
+
+  private func start(_ service: ServiceName) {
+    ports[service] = nil
+    do {
+      let child = try ChildProcess(
+        on: loop, name: service.rawValue,
+        arguments: options.arguments(service, venueAddress: venueAddress),
+        environment: options.serviceEnvironment, errorLog: options.paths.log(service),
+        line: { [weak self] line in self?.heard(service, line) },
+        noise: { [weak self] text in
+          self?.log.warning("stray_output", [("process", service.rawValue), ("text", text)])
+        },
+        ended: { [weak self] exit in self?.ended(service, exit) })
+      children[service] = child
+      record.pids[service] = child.pid
+      log.info("service_started", [("process", service.rawValue), ("pid", "\(child.pid)")])
+      supervision.started(service, pid: child.pid, EventLoop.monotonicNow())
+    } catch {
+      log.error("start_failed", [("process", service.rawValue), ("reason", "\(error)")])
+      supervision.failedToStart(service, reason: "\(error)", EventLoop.monotonicNow())
+    }
+  }
+
+  private func heard(_ service: ServiceName, _ line: JSONValue) {
+    let now = EventLoop.monotonicNow()
+    if line["ready"]?.boolean == true {
+      ports[service] = line["metrics_port"]?.integer.flatMap { UInt16(exactly: $0) }
+      if service == .venue { venueAddress = line["rest"]?.text ?? "" }
+      log.info("service_ready", [("process", service.rawValue)])
+      supervision.ready(service, now)
+      if service == .harvest { watch.harvesterIsBack() }
+    } else if let beat = line["beat"] {
+      if service == .harvest { record.harvester.update(beat) }
+      supervision.beat(service, beat, now)
+    } else if let summary = line["summary"] {
+      record.summaries[service] = summary
+      if service == .harvest { record.harvester.update(summary) }
+    }
+    step()
+  }
+
+  private func ended(_ service: ServiceName, _ exit: ChildProcess.Exit) {
+    let isOrderly = exit.code == 0
+    let reason = "\(exit)"
+    if service == .harvest { record.harvester.ended() }
+    ports[service] = nil
+    children[service] = nil
+    let fields = [("process", service.rawValue), ("exit", reason)]
+    if isOrderly { log.info("service_ended", fields) } else { log.warning("service_ended", fields) }
+    supervision.ended(service, reason: reason, isOrderly: isOrderly, EventLoop.monotonicNow())
+    step()
+  }
+
+  // MARK: Looks
+
+  private func checkHealth() {
+    guard supervision.phase == .running else { return }
+    var answers: [ServiceName: Bool] = [:]
+    let asked = ports
+    guard !asked.isEmpty else { return concludeLook(answers) }
+    var waiting = asked.count
+    for (service, port) in asked {
+      client.request("GET", "http://127.0.0.1:\(port)/readyz", timeoutNs: RunService.requestNs) { [weak self] in
+        if case .success(let response) = $0 { answers[service] = response.status == 200 }
+        waiting -= 1
+        if waiting == 0 { self?.concludeLook(answers) }
+      }
+    }
+  }
+
+  private func concludeLook(_ answers: [ServiceName: Bool]) {
+    guard supervision.phase == .running else { return }
+    let sample = supervision.look(
+      EventLoop.monotonicNow(), wall: EventLoop.wallNow(), window: options.isReplay ? .replay : .live,
+      isReady: answers, formerSequences: sequences,
+      freshnessNsMax: Int64(run.freshnessMsMax) * Nanoseconds.millisecond)
+    record.add(sample)
+    for service in sample.services {
+      if let problem = service.problem {
+        log.warning("not_healthy", [("process", service.name.rawValue), ("problem", problem)])
+      }
+    }
+    endReplay()
+    for member in supervision.members { sequences[member.service] = member.sequence }
+    writeStatus()
+    show(self)
+    step()
+  }
+
+  /// A tape that nobody writes is done when nothing of it is left to read.
+  private func endReplay() {
+    guard case .tape = options.source, let signal = supervision[.signal], signal.isReady else { return }
+    idleLooks = signal.sequence > 0 && signal.sequence == sequences[.signal] ? idleLooks + 1 : 0
+    if idleLooks >= 2 { stop(reason: "the tape has been read") }
+  }
+
+  private func sampleResources() {
+    let now = EventLoop.monotonicNow()
+    for service in options.plan {
+      record.add(
+        supervision[service].flatMap { $0.isRunning ? ProcessResources.sample($0.pid) : nil },
+        for: service.rawValue, atNs: now, sinceNs: lastResourcesNs)
+    }
+    record.add(ProcessResources.sample(getpid()), for: "run", atNs: now, sinceNs: lastResourcesNs)
+    record.addTotal(now)
+    lastResourcesNs = now
+  }
+
+  /// Failing to write the status is told once and stops nothing.
+  private func writeStatus() {
+    do throws(FileError) {
+      try Files.writeAtomically(options.paths.status, statusJSON.text(pretty: true) + "\n")
+    } catch {
+      log.warning("status_not_written", [("reason", "\(error)")])
+    }
+  }
+
+  // MARK: The end
+
+  /// After the last service: the comparison of the sinks, the manifests, the verdict.
+  private func conclude() throws -> (manifest: JSONValue, holds: Bool) {
+    record.endedAt = EventLoop.wallNow()
+    let parity = try RunConclusion.parity(options)
+    try RunConclusion.writeSourceManifest(self)
+    writeStatus()
+    let conditions = RunConclusion.conditions(self, parity)
+    let holds = conditions.allSatisfy(\.holds)
+    let manifest = try RunConclusion.manifest(self, state: "finished", conditions: conditions)
+    try Files.writeAtomically(options.paths.manifest, manifest.text(pretty: true) + "\n")
+    log.info("run_ended", [("holds", "\(holds)")])
+    return (manifest, holds)
+  }
+
+  private func writeManifest(state: String) throws {
+    try RunConclusion.writeSourceManifest(self)
+    let manifest = try RunConclusion.manifest(self, state: state, conditions: [])
+    try Files.writeAtomically(options.paths.manifest, manifest.text(pretty: true) + "\n")
+  }
+}
+
+/// A configuration as it was loaded again.
+public struct ReloadedConfiguration: Sendable {
+  public var configuration: WeirConfiguration
+  public var version: String
+  /// `LoadedConfig.json`
+  public var json: JSONValue
+
+  public init(configuration: WeirConfiguration, version: String, json: JSONValue) {
+    self.configuration = configuration
+    self.version = version
+    self.json = json
+  }
+}
