@@ -33,7 +33,7 @@ enum SignalCommand {
       ReplayOptions(
         tape: arguments.argument("tape"), out: arguments.text("out")!,
         sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
-        finalBooks: arguments.text("final-books"), configuration: Configuring.withReportZone(loaded),
+        finalBooks: arguments.text("final-books"), configuration: Configuring.withEnvironment(loaded),
         configurationVersion: loaded.version),
       following: follower
     ) { progress.update($0) }

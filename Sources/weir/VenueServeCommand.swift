@@ -25,6 +25,7 @@ enum VenueServeCommand {
       .text("faults", "FILE", "JSON list of faults, each with at_ms"),
       .text("tls-cert", "FILE", "PEM certificate with its chain: serve https and wss"),
       .text("tls-key", "FILE", "PEM key of the certificate"),
+      .flag("supervised", "a supervisor is on the standard streams, as under 'weir run'"),
     ],
     examples: [
       "weir venue serve --port 9001 --seed 7 --symbols BTCUSDT,ETHUSDT --minutes 10 --truth out/truth.json",
@@ -33,11 +34,15 @@ enum VenueServeCommand {
   ) { arguments in
     let service = try VenueService(try options(arguments))
     let console = arguments.console
-    try console.print(
-      json: .object([
-        "ready": .bool(true), "rest": .string(service.restAddress), "ws": .string(service.webSocketAddress),
-      ]))
-    try console.flush()
+    if arguments.has("supervised") {
+      try service.supervise()
+    } else {
+      try console.print(
+        json: .object([
+          "ready": .bool(true), "rest": .string(service.restAddress), "ws": .string(service.webSocketAddress),
+        ]))
+      try console.flush()
+    }
     let truth = try service.run()
     if let path = arguments.text("truth") { try Files.writeAtomically(path, truth.text(pretty: true) + "\n") }
     return .ok

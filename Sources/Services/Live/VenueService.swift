@@ -42,6 +42,7 @@ public final class VenueService {
   private let options: VenueOptions
   private let exchange: Exchange
   private var server: HTTPServer?
+  private var link: SupervisorLink?
   private var sessions: [VenueSession?] = []
   private var freeSessions: [Int32] = []
   private let startWallNs: Int64
@@ -77,6 +78,22 @@ public final class VenueService {
   /// What a client is to be given, e.g. `http://127.0.0.1:9001`.
   public var restAddress: String { "\(options.certificate == nil ? "http" : "https")://\(server!.address)" }
   public var webSocketAddress: String { "\(options.certificate == nil ? "ws" : "wss")://\(server!.address)" }
+
+  /// Answers to a supervisor on the standard streams, and ends with it.
+  public func supervise() throws {
+    let link = try SupervisorLink(on: loop) { [unowned self] in
+      .object(["seq": .integer(Int64(loop.turns)), "time_ns": .integer(now.rawValue)])
+    } command: { _, _ in
+      .refused("a venue takes no commands here")
+    } ended: { [unowned self] in
+      beginStopping()
+    }
+    self.link = link
+    link.say(
+      .object([
+        "ready": .bool(true), "rest": .string(restAddress), "ws": .string(webSocketAddress),
+      ]))
+  }
 
   /// Serves until the time is over or a signal comes.
   ///

@@ -35,6 +35,7 @@ public final class RunService {
   private var lock: RunLock?
   private var armed: TimerID?
   private var sequences: [ServiceName: Int64] = [:]
+  private var beatsHeard: [ServiceName: Int] = [:]
   private var lastResourcesNs: Int64?
   private var failure: (any Error)?
   private var idleLooks = 0
@@ -73,10 +74,10 @@ public final class RunService {
     guard Files.exists(options.paths.manifest) else { return nil }
     let manifest = try Files.read(options.paths.manifest).withUnsafeBytes { try? JSONValue(parsing: $0) }
     guard let manifest, manifest["state"]?.text == "running" else {
-      throw RunError.finishedRun(options.folder)
+      throw RunFolderError.finishedRun(options.folder)
     }
     guard manifest["config_version"]?.text == options.configurationVersion else {
-      throw RunError.otherConfiguration(
+      throw RunFolderError.otherConfiguration(
         options.folder, theirs: manifest["config_version"]?.text ?? "?", ours: options.configurationVersion)
     }
     return manifest["run_id"]?.text
@@ -155,8 +156,19 @@ public final class RunService {
     if let armed { loop.cancel(armed) }
     guard supervision.phase != .done else { return }
     armed = loop.at(supervision.deadline(EventLoop.monotonicNow())) { [unowned self] in
-      supervision.tick(EventLoop.monotonicNow())
+      let now = EventLoop.monotonicNow()
+      hearBeats(now)
+      supervision.tick(now)
       step()
+    }
+  }
+
+  private func hearBeats(_ nowNs: Int64) {
+    for (service, child) in children where child.beats != beatsHeard[service] {
+      beatsHeard[service] = child.beats
+      guard let beat = child.lastBeat else { continue }
+      if service == .harvest { record.harvester.update(beat) }
+      supervision.beat(service, beat, nowNs)
     }
   }
 
@@ -180,6 +192,7 @@ public final class RunService {
 
   private func start(_ service: ServiceName) {
     ports[service] = nil
+    beatsHeard[service] = 0
     do {
       let child = try ChildProcess(
         on: loop, name: service.rawValue,
@@ -208,9 +221,6 @@ public final class RunService {
       log.info("service_ready", [("process", service.rawValue)])
       supervision.ready(service, now)
       if service == .harvest { watch.harvesterIsBack() }
-    } else if let beat = line["beat"] {
-      if service == .harvest { record.harvester.update(beat) }
-      supervision.beat(service, beat, now)
     } else if let summary = line["summary"] {
       record.summaries[service] = summary
       if service == .harvest { record.harvester.update(summary) }
@@ -219,6 +229,7 @@ public final class RunService {
   }
 
   private func ended(_ service: ServiceName, _ exit: ChildProcess.Exit) {
+    hearBeats(EventLoop.monotonicNow())
     let isOrderly = exit.code == 0
     let reason = "\(exit)"
     if service == .harvest { record.harvester.ended() }
