@@ -97,7 +97,7 @@ let package = Package(
       [
         "Binance", "Book", "Broker", "Configuration", "Core", "Flow", "Net", "Report", "Rules", "Store",
         "Strategy",
-        "Tape", "Telemetry", "Venue", "Services", "CZlib",
+        "Tape", "Telemetry", "Venue", "Services", "ProcessKit", "CZlib",
       ]),
     tests("Scripts", ["Core"]),
     tests("EndToEnd", ["Core", "CommandLineKit", "ProcessKit", "Services", "weir"]),

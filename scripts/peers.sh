@@ -11,9 +11,26 @@ lists=(Tests/Conformance/Scripts/requirements.txt Tests/Conformance/Scripts/requ
 say() { printf 'peers: %s\n' "$*" >&2; }
 source scripts/packages.sh
 
-# A machine may do without the browser or wrk; what needs them is then skipped.
+# Some packages are servers, which Debian starts when it installs them, and again at each boot. The tests start
+# their own on free ports: nothing is started here, and what an installation enabled is disabled again.
+policy=/usr/sbin/policy-rc.d
+as_root=()
+[[ "$(id -u)" == 0 ]] || as_root=(sudo -n)
+new_servers=()
+for name in prometheus prometheus-pushgateway victoria-metrics; do
+  command -v "$name" >/dev/null || new_servers+=("$name")
+done
+if ((${#new_servers[@]} > 0)) && [[ ! -e "$policy" ]]; then
+  trap '"${as_root[@]}" rm -f "$policy" 2>/dev/null || true' EXIT
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy" 2>/dev/null || true
+fi
+
+# A machine may do without the browser, wrk or a server; what needs them is then skipped.
 if ! (install_packages scripts/test-packages.txt scripts/peers.sh); then
   say "some packages are missing (above); the tests that use them will be skipped"
+fi
+if ((${#new_servers[@]} > 0)) && [[ -d /run/systemd/system ]]; then
+  "${as_root[@]}" systemctl disable --now --quiet "${new_servers[@]}" 2>/dev/null || true
 fi
 
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then

@@ -36,6 +36,19 @@ extension Configuring {
     }
     return value
   }
+
+  /// `TIMESERIES_TYPE` and `TIMESERIES_URL` stand above the file and below the command line.
+  static func withTimeSeries(_ loaded: LoadedConfig<WeirConfiguration>) throws -> WeirConfiguration {
+    var value = withReportZone(loaded)
+    do throws(ConfigError) {
+      try value.applyTimeSeriesEnvironment(ProcessEnvironment.variables()) {
+        loaded.origin(of: $0) == .commandLine
+      }
+    } catch {
+      throw InvalidConfiguration(error: error)
+    }
+    return value
+  }
 }
 
 /// A configuration that cannot be used is a usage error: exit code 2.

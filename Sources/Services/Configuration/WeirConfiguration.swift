@@ -45,6 +45,8 @@ public struct WeirConfiguration: Sendable {
   public var harvest = HarvestConfiguration()
   public var tape = TapeSettings()
   public var sink = SinkSettings()
+  public var export = ExportSettings()
+  public var alertDelivery = AlertDeliverySettings()
   /// Days of reports are cut at midnight of this zone: an IANA name or an offset such as +08:00.
   public var reportTimeZone = "UTC"
   public var instruments: [String: InstrumentDecimals] = [:]
@@ -104,7 +106,7 @@ extension WeirConfiguration {
   /// The key table: what `config/defaults.yaml`, `WEIR__…` variables and `--set` may say.
   public static let schema = ConfigSchema(
     defaults: WeirConfiguration(),
-    keys: venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys,
+    keys: venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys + exportKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
@@ -240,6 +242,6 @@ extension WeirConfiguration {
       flow.fusion.cooldownStrongMs <= flow.fusion.cooldownMs, "fusion.cooldown_strong_ms",
       "must not exceed fusion.cooldown_ms")
     for issue in root.harvest.issues { demand(false, "harvest." + issue.key, issue.message) }
-    return issues
+    return issues + root.exportChecks
   }
 }
