@@ -58,7 +58,7 @@ public struct BookSync: Sendable {
     case tooOld
   }
 
-  public private(set) var state = State.awaitingSnapshot
+  public internal(set) var state = State.awaitingSnapshot
 
   public init() {}
 

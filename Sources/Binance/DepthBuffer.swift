@@ -15,9 +15,9 @@ public struct DepthBuffer: ~Copyable {
     var start: Int
   }
 
-  public private(set) var entries: [Entry] = []
-  public private(set) var dropped = 0
-  private var values: [Int64] = []
+  public internal(set) var entries: [Entry] = []
+  public internal(set) var dropped = 0
+  var values: [Int64] = []
 
   public init() {}
 

@@ -66,13 +66,13 @@ struct TemplateTable: ~Copyable {
   private static let hitsPerLesson = 64
 
   let templates: UnsafeMutablePointer<FrameTemplate>
-  private(set) var count = 0
+  var count = 0
   private let slots: UnsafeMutablePointer<Int16>
   private let holes: UnsafeMutablePointer<FrameTemplate.Hole>
   /// Literal words and masks in pairs.
   private let pool: UnsafeMutablePointer<UInt64>
   /// Shapes learnt for a stream, kept at its first template.
-  private var lessons: [Int] = []
+  var lessons: [Int] = []
 
   init() {
     templates = .allocate(capacity: TemplateTable.templatesMax)
@@ -186,7 +186,7 @@ struct TemplateTable: ~Copyable {
     writer.add(base, literalStart, end, .end, 0, 0)
   }
 
-  private func insert(_ key: (UInt64, UInt64, UInt64)) {
+  func insert(_ key: (UInt64, UInt64, UInt64)) {
     var at = slot(key.0, key.1, key.2)
     while slots[at] >= 0 { at = (at + 1) & (TemplateTable.slotCount - 1) }
     slots[at] = Int16(count)

@@ -18,7 +18,7 @@ public struct Instrument: Hashable, Sendable {
 /// rounded; `instruments.SYMBOL.price_decimals` in the configuration settles it where a feed does not pad.
 public struct InstrumentTable: Sendable {
   public var symbols = SymbolTable()
-  private var instruments: [Instrument?] = []
+  var instruments: [Instrument?] = []
   private let configured: [String: Instrument]
 
   public init(configured: [String: Instrument] = [:]) { self.configured = configured }

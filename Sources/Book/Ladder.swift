@@ -20,15 +20,15 @@ public struct Ladder: ~Copyable {
   /// Slot of the best level; −1 when the window holds none.
   @usableFromInline var bestSlot = -1
   /// Highest slot that may hold a level.
-  private var topSlot = -1
-  private var far = LevelMap()
+  var topSlot = -1
+  var far = LevelMap()
   @usableFromInline let sign: Int64
   @usableFromInline var tick: Int64 = 1
   private var reciprocal: UInt64 = 1 << 63 + 1
   /// Levels in the window.
-  private var isEmptyLadder = true
+  var isEmptyLadder = true
   /// The far map was full and a level could not be kept: the side is no longer the venue's.
-  public private(set) var isOverflowing = false
+  public internal(set) var isOverflowing = false
 
   public init(isBid: Bool) {
     sign = isBid ? 1 : -1
@@ -39,7 +39,7 @@ public struct Ladder: ~Copyable {
 
   deinit { slots.deallocate() }
 
-  private mutating func setTick(_ newTick: Int64) {
+  mutating func setTick(_ newTick: Int64) {
     tick = newTick
     // ⌊2p·m / 2^64⌋ with m = ⌊2^63/t⌋ + 1 equals ⌊p/t⌋ while p·t < 2^63: the error term is below p/2^63.
     // Where that fails the product check in `apply` sends the price to the slow path.

@@ -8,9 +8,9 @@ public struct ClockOffset: Sendable {
   public static let bucketCount = 10
 
   /// Receive − exchange time of the fastest event in the window, ns.
-  public private(set) var offsetNs: Int64 = 0
-  private var buckets: InlineArray<10, Int64> = .init(repeating: .max)
-  private var current: Int64 = .min
+  public internal(set) var offsetNs: Int64 = 0
+  var buckets: InlineArray<10, Int64> = .init(repeating: .max)
+  var current: Int64 = .min
 
   public init() {}
 

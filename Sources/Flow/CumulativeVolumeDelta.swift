@@ -3,11 +3,11 @@ import Core
 /// Cumulative volume delta: buys minus sells by the taker's side, exact in the instrument's lots.
 public struct CumulativeVolumeDelta: Sendable {
   /// Since the start of the tape, whatever the reset rule.
-  public private(set) var total: Int64 = 0
+  public internal(set) var total: Int64 = 0
   /// Since the last reset.
-  public private(set) var sinceReset: Int64 = 0
+  public internal(set) var sinceReset: Int64 = 0
   private let reset: FlowConfiguration.CVDReset
-  private var day: Int64 = .min
+  var day: Int64 = .min
 
   public init(reset: FlowConfiguration.CVDReset) { self.reset = reset }
 

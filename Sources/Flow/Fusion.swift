@@ -83,9 +83,9 @@ public struct FusedScore: Equatable, Sendable {
 /// since the last change is over: 300 ms, falling linearly to 120 ms as |score| goes from the signal to the
 /// strong threshold. A change of direction that exceeds the threshold by `flipMargin` does not wait.
 public struct SignalClassifier: Sendable {
-  private(set) var kind = SignalKind.neutral
-  private var reachedAtMs: Int64 = .min / 2
-  private var changedAtMs: Int64 = .min / 2
+  var kind = SignalKind.neutral
+  var reachedAtMs: Int64 = .min / 2
+  var changedAtMs: Int64 = .min / 2
 
   public init() {}
 

@@ -31,11 +31,11 @@ public struct MultiLevelImbalance: ~Copyable {
   public let levels: Int
   /// The last event's contributions, best level first.
   public let contributions: UnsafeMutablePointer<Int64>
-  private var before: UnsafeMutablePointer<Int64>
+  var before: UnsafeMutablePointer<Int64>
   private var after: UnsafeMutablePointer<Int64>
-  private var bidCountBefore = 0
-  private var askCountBefore = 0
-  private var hasState = false
+  var bidCountBefore = 0
+  var askCountBefore = 0
+  var hasState = false
 
   public init(levels: Int) {
     self.levels = levels

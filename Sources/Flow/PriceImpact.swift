@@ -9,16 +9,16 @@ public struct PriceImpact: Sendable {
   public static let holeBucketsMax: Int64 = 8640
 
   private let bucketMs: Int64
-  private var bucket: Int64 = .min
-  private var imbalance: Int64 = 0
-  private var lastMid: Int64 = 0
-  private var startMid: Int64?
-  public private(set) var buckets = 0
-  private var meanX = 0.0
-  private var meanY = 0.0
-  private var xx = 0.0
-  private var yy = 0.0
-  private var xy = 0.0
+  var bucket: Int64 = .min
+  var imbalance: Int64 = 0
+  var lastMid: Int64 = 0
+  var startMid: Int64?
+  public internal(set) var buckets = 0
+  var meanX = 0.0
+  var meanY = 0.0
+  var xx = 0.0
+  var yy = 0.0
+  var xy = 0.0
 
   public init(bucketMs: Int64 = 10_000) { self.bucketMs = bucketMs }
 

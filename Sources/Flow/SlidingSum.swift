@@ -6,11 +6,11 @@ public struct SlidingSum: ~Copyable {
   /// Values summed side by side (e.g. one per book level).
   public let width: Int
   public let windowMs: Int64
-  private var capacity: Int
-  private var head = 0
-  private var count = 0
-  private var times: UnsafeMutablePointer<Int64>
-  private var values: UnsafeMutablePointer<Int64>
+  var capacity: Int
+  var head = 0
+  var count = 0
+  var times: UnsafeMutablePointer<Int64>
+  var values: UnsafeMutablePointer<Int64>
   /// The current sums, `width` of them.
   public let sums: UnsafeMutablePointer<Int64>
 

@@ -16,18 +16,18 @@ public struct Standardizer: ~Copyable {
   public let capacity: Int
   public let warmupSamples: Int
   private let floorRatio: Double
-  private let ring: UnsafeMutablePointer<Double>
-  private let sorted: UnsafeMutablePointer<Double>
-  public private(set) var count = 0
-  private var next = 0
+  let ring: UnsafeMutablePointer<Double>
+  let sorted: UnsafeMutablePointer<Double>
+  public internal(set) var count = 0
+  var next = 0
   // Running moments for `sd` and the scale's floor: Welford with replacement, made exact again by two passes
   // each time the ring has gone round.
-  private var mean = 0.0
-  private var squares = 0.0
-  private var magnitude = 0.0
+  var mean = 0.0
+  var squares = 0.0
+  var magnitude = 0.0
   /// The rank z of a value above all `extremeCount` in the history.
-  private var extremeZ = 0.0
-  private var extremeCount = 0
+  var extremeZ = 0.0
+  var extremeCount = 0
 
   public init(method: FlowConfiguration.Standardization, samples: Int, warmupSamples: Int, floorRatio: Double)
   {

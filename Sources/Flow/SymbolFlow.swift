@@ -24,30 +24,30 @@ public struct SymbolFlow: ~Copyable {
   public let configuration: FlowConfiguration
 
   /// Sum of level-1 contributions from book tickers since the start.
-  public private(set) var tickerImbalance: Int64 = 0
+  public internal(set) var tickerImbalance: Int64 = 0
   /// Sum of level-1 contributions from the synchronised book since the start.
-  public private(set) var bookImbalance: Int64 = 0
-  public private(set) var cvd: CumulativeVolumeDelta
-  public private(set) var impact = PriceImpact()
-  public private(set) var hasTicker = false
-  public private(set) var hasBook = false
+  public internal(set) var bookImbalance: Int64 = 0
+  public internal(set) var cvd: CumulativeVolumeDelta
+  public internal(set) var impact = PriceImpact()
+  public internal(set) var hasTicker = false
+  public internal(set) var hasBook = false
 
-  private var tickerQuote: Quote?
-  private var lastTickerID: Int64 = .min
-  private var bookQuote: Quote?
+  var tickerQuote: Quote?
+  var lastTickerID: Int64 = .min
+  var bookQuote: Quote?
 
-  private var levelOne: SlidingSum
-  private var deep: SlidingSum
-  private var delta: SlidingSum
-  private var multiLevel: MultiLevelImbalance
-  private var ofiHistory: Standardizer
-  private var cvdHistory: Standardizer
+  var levelOne: SlidingSum
+  var deep: SlidingSum
+  var delta: SlidingSum
+  var multiLevel: MultiLevelImbalance
+  var ofiHistory: Standardizer
+  var cvdHistory: Standardizer
   /// Tape time since which the windows have had no hole; nil while they have one.
-  private var ofiWholeSinceMs: Int64?
-  private var cvdWholeSinceMs: Int64?
+  var ofiWholeSinceMs: Int64?
+  var cvdWholeSinceMs: Int64?
 
   // The cheap test between two rows: factor values from which the score could be strong.
-  private var triggers = StrongTriggers()
+  var triggers = StrongTriggers()
   private let firstWeight: Double
   private let deepWeights: UnsafeMutablePointer<Double>
   private let deepCount: Int

@@ -15,11 +15,11 @@ public struct TradeSequence: Sendable {
     case duplicate
   }
 
-  public private(set) var lastID: Int64?
+  public internal(set) var lastID: Int64?
   /// Ids not seen so far.
-  public private(set) var missing: Int64 = 0
-  public private(set) var duplicates = 0
-  private var holes: [ClosedRange<Int64>] = []
+  public internal(set) var missing: Int64 = 0
+  public internal(set) var duplicates = 0
+  var holes: [ClosedRange<Int64>] = []
 
   public init() {}
 

@@ -5,21 +5,22 @@ extension JSONLSink {
   ///
   /// A part older than the newest file is one whose renaming failed; it is finished here.
   /// - Returns: the hour of an open part that has rows, to be continued.
-  mutating func resume() throws(SignalStoreError) -> Int64? {
+  mutating func resume(from place: Place?) throws(SignalStoreError) -> Int64? {
     var newestHour: Int64?
     var isNewestOpen = false
     var paths = try SignalFiles.list(jsonlFolder: folder)
     while let path = paths.popLast() {
       let isPart = path.hasSuffix(SignalFiles.openSuffix)
       if newestHour != nil, !isPart { continue }
-      let scan = try JSONLSink.scan(path, mayBeTorn: isPart)
+      let isPlaces = place.map { Files.name(path).hasPrefix(SignalFiles.hourName(UnixNanos($0.hour)) + ".") }
+      let scan = try JSONLSink.scan(path, mayBeTorn: isPart, from: isPlaces == true ? place : nil)
       if isPart {
         try JSONLSink.cut(path, scan)
         if recovery == nil {
           recovery = Recovery(path: path, rowsKept: scan.rows, bytesCut: scan.size - scan.bytesKept)
         }
       }
-      if scan.rows == 0 { continue }
+      if scan.bytesKept == 0 { continue }
       if newestHour != nil {
         try storing { () throws(FileError) in try Files.rename(path, String(path.dropLast(5))) }
         continue
@@ -27,6 +28,7 @@ extension JSONLSink {
       resumed = scan.positions
       floor = SignalFiles.hourStart(scan.lastTime)
       lastReceiveTime = UnixNanos(scan.lastTime)
+      fileBytes = scan.bytesKept
       let expected = SignalFiles.hourName(UnixNanos(scan.lastTime))
       guard Files.name(path).hasPrefix(expected + ".") else {
         throw .corruptLine(
@@ -49,9 +51,17 @@ extension JSONLSink {
 
   /// Reads a file to its end. In a part, unreadable lines at the very end count as torn; anywhere else they
   /// are damage that no interruption explains.
-  private static func scan(_ path: String, mayBeTorn: Bool) throws(SignalStoreError) -> Scan {
-    let lines = try storing { () throws(FileError) in try LineReader(path) }
+  private static func scan(
+    _ path: String, mayBeTorn: Bool, from place: Place?
+  ) throws(SignalStoreError) -> Scan {
+    let lines = try storing { () throws(FileError) in try LineReader(path, from: place?.bytes ?? 0) }
     var scan = Scan()
+    if let place {
+      scan.size = place.bytes
+      scan.bytesKept = place.bytes
+      scan.lastTime = place.lastTime
+      scan.positions = place.positions
+    }
     var row = StoredRow()
     var damage: (line: Int, problem: String)?
     while true {
@@ -91,7 +101,7 @@ extension JSONLSink {
   /// Shortens a part to its whole rows; one without rows is removed, so that names always hold rows.
   private static func cut(_ path: String, _ scan: Scan) throws(SignalStoreError) {
     do throws(FileError) {
-      if scan.rows == 0 { return try Files.remove(path) }
+      if scan.bytesKept == 0 { return try Files.remove(path) }
       if scan.bytesKept == scan.size { return }
       let file = try File(path, .append)
       try file.truncate(to: scan.bytesKept)

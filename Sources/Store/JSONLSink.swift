@@ -27,6 +27,7 @@ public struct JSONLSink: ~Copyable {
   /// What opening found of an earlier, interrupted run.
   public struct Recovery: Equatable, Sendable {
     public var path: String
+    /// Of those read at opening.
     public var rowsKept: Int
     /// Bytes of a torn end that were cut off; a replay writes the row again.
     public var bytesCut: Int
@@ -49,28 +50,33 @@ public struct JSONLSink: ~Copyable {
   public internal(set) var lastReceiveTime: UnixNanos?
 
   private let syncPolicy: SyncPolicy
-  private var file: File?
+  var file: File?
   private var finishedPath = ""
-  private var fileBytes = 0
-  private var buffer = ByteWriter(capacity: JSONLSink.bufferBytesMax)
+  /// Of the newest file, without what is buffered.
+  var fileBytes = 0
+  var buffer = ByteWriter(capacity: JSONLSink.bufferBytesMax)
   private var rowsUnsynced = 0
   private var bytesUnsynced = 0
   private var hourEnd = Int64.min
   /// Rows before this hour are complete in finished files.
   var floor = Int64.min
-  private var positions: [Position] = []
+  var positions: [Position] = []
   var resumed: [String: Position] = [:]
 
   /// Opens a run folder's JSON lines, continuing what is there.
   ///
+  /// - Parameter place: a place that the files are known to reach (``reaches(_:runFolder:)``); what stands before it
+  ///   is not read again.
   /// - Throws: ``SignalStoreError``
-  /// - Complexity: O(bytes of the newest file)
-  public init(runFolder: String, syncPolicy: SyncPolicy = .none) throws(SignalStoreError) {
+  /// - Complexity: O(bytes of the newest file, behind `place`)
+  public init(
+    runFolder: String, syncPolicy: SyncPolicy = .none, from place: Place? = nil
+  ) throws(SignalStoreError) {
     folder = SignalFiles.jsonlFolder(runFolder)
     self.syncPolicy = syncPolicy
     let folder = folder
     try storing { () throws(FileError) in try Files.makeFolder(folder) }
-    if let part = try resume() { try open(hour: part) }
+    if let part = try resume(from: place) { try open(hour: part) }
   }
 
   /// Appends a rendered row, unless it is there already.

@@ -33,8 +33,11 @@ final class LineReader {
   private var lineStart = 0
   private var lineCount = 0
 
-  init(_ path: String) throws(FileError) {
+  /// - Parameter offset: where a line starts.
+  init(_ path: String, from offset: Int = 0) throws(FileError) {
     file = try File(path, .read)
+    if offset > 0 { try file.seek(to: offset) }
+    bufferOffset = offset
     buffer = .allocate(byteCount: 4 * LineReader.lineBytesMax, alignment: 16)
   }
 

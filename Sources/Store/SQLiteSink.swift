@@ -199,6 +199,16 @@ public struct SQLiteSink: ~Copyable {
     }
   }
 
+  /// Whether a row is in the table, and so, rows being committed in order, all before it.
+  public func holds(_ signalID: String) throws(SignalStoreError) -> Bool {
+    let quoted = signalID.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''")
+    do throws(SQLiteError) {
+      return try connection.text("SELECT 1 FROM signals WHERE signal_id = '\(quoted)'") != nil
+    } catch {
+      throw .database(error)
+    }
+  }
+
   /// Bounds the file, in pages of 4 KiB; a batch beyond it fails as on a full disk.
   public func limitPages(_ pagesMax: Int) throws(SignalStoreError) {
     do throws(SQLiteError) {

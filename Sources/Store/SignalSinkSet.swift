@@ -39,11 +39,13 @@ public struct SignalSinkSet: ~Copyable {
   }
 
   public let choice: Choice
-  private var row: SignalRow
-  private var hash = RowHash()
-  private var jsonl: JSONLSink?
-  private var sqlite: SQLiteSink?
-  private var rowsAppended = 0
+  var row: SignalRow
+  var hash = RowHash()
+  var jsonl: JSONLSink?
+  var sqlite: SQLiteSink?
+  var rowsAppended = 0
+  /// Of the last row before a checkpoint that was resumed.
+  var resumedSignalID: String?
 
   /// Opens the chosen sinks in a run folder, continuing what is there.
   ///
@@ -51,11 +53,17 @@ public struct SignalSinkSet: ~Copyable {
   public init(
     _ choice: Choice, runFolder: String, context: SignalContext, options: Options = Options()
   ) throws(SignalStoreError) {
+    try self.init(choice, runFolder: runFolder, context: context, options: options, from: nil)
+  }
+
+  init(
+    _ choice: Choice, runFolder: String, context: SignalContext, options: Options, from place: JSONLSink.Place?
+  ) throws(SignalStoreError) {
     self.choice = choice
     row = SignalRow(context)
     jsonl = nil
     sqlite = nil
-    if choice.hasJSONL { jsonl = try JSONLSink(runFolder: runFolder, syncPolicy: options.syncPolicy) }
+    if choice.hasJSONL { jsonl = try JSONLSink(runFolder: runFolder, syncPolicy: options.syncPolicy, from: place) }
     if choice.hasSQLite {
       sqlite = try SQLiteSink(
         runFolder: runFolder, synchronous: options.synchronous, batchRowsMax: options.sqliteBatchRowsMax,

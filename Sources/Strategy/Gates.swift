@@ -68,7 +68,7 @@ public struct GateInput: Sendable {
 /// that applies is the one given, from "we don't know" over "we can't trust it" to "we have just done it".
 public struct Gates: Sendable {
   private let configuration: GateConfiguration
-  private var lastConfirmed: (kind: Signal.Kind, timeMs: Int64)?
+  var lastConfirmed: (kind: Signal.Kind, timeMs: Int64)?
 
   public init(_ configuration: GateConfiguration) { self.configuration = configuration }
 

@@ -96,6 +96,37 @@ struct SegmentBlocks: ~Copyable {
     }
   }
 
+  /// Goes to a place between two lines.
+  ///
+  /// - Returns: lines behind the place that were read on the way, maybe none; nil when no line starts there.
+  /// - Complexity: O(1) in a plain segment, O(`target`) in a compressed one.
+  mutating func skip(to target: Int) throws(TapeError) -> UnsafeRawBufferPointer? {
+    guard isCompressed else {
+      guard let source, target <= fileBytes() else { return nil }
+      do { try source.file.seek(to: target) } catch { throw .file(error) }
+      offset = target
+      return try next() ?? UnsafeRawBufferPointer(start: buffer, count: 0)
+    }
+    while let block = try next() {
+      if offset < target { continue }
+      let from = target - blockOffset
+      guard from == 0 || from > 0 && block[from - 1] == 0x0A else { return nil }
+      return slice(block, from, block.count)
+    }
+    return nil
+  }
+
+  var isInsideOverlongLine: Bool { skipping }
+
+  /// Of the open file as it lies on the disk; 0 when there is none.
+  func fileBytes() -> Int { (try? source?.file.size()) ?? 0 }
+
+  /// Of the plain bytes before a place; nil in a compressed segment.
+  func fingerprint(before offset: Int) throws(TapeError) -> UInt64? {
+    guard let source, !source.isCompressed else { return nil }
+    do { return try FileTail.fingerprint(source.file, before: offset) } catch { throw .file(error) }
+  }
+
   private mutating func handOut(searchFrom: Int) -> UnsafeRawBufferPointer? {
     guard let newline = lastNewline(in: buffer, from: searchFrom, to: filled) else { return nil }
     partialStart = newline + 1

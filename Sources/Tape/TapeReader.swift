@@ -34,11 +34,15 @@ public struct TapeReadReport: Equatable, Sendable {
 public struct TapeReader: ~Copyable {
   public let folder: String
   private var position: TapePosition
-  private var waiting: [SegmentFiles]
-  private var current: SegmentName?
-  private var blocks = SegmentBlocks()
+  var waiting: [SegmentFiles]
+  var current: SegmentName?
+  var blocks = SegmentBlocks()
+  /// Where the current segment ended, once it is closed.
+  var closedOffset: Int?
+  /// Lines that were read in search of a place; handed out first.
+  var pending: UnsafeRawBufferPointer?
   private var isAtEnd = false
-  private var counted = TapeReadReport()
+  var counted = TapeReadReport()
 
   /// - Throws: when the folder cannot be listed. A folder without segments is an empty tape.
   public init(folder: String, from position: TapePosition = .start) throws(TapeError) {
@@ -50,7 +54,7 @@ public struct TapeReader: ~Copyable {
 
   public var report: TapeReadReport {
     var report = counted
-    report.overlongLines = blocks.overlongLines
+    report.overlongLines += blocks.overlongLines
     if blocks.isOpen, isAtEnd { report.tornTailBytes += blocks.tornBytes }
     return report
   }
@@ -62,6 +66,11 @@ public struct TapeReader: ~Copyable {
   /// - Complexity: one `read(2)` (or zstd step) a block, plus moving the partial line at its end.
   public mutating func nextBlock() throws(TapeError) -> UnsafeRawBufferPointer? {
     if isAtEnd { return nil }
+    if let lines = pending {
+      pending = nil
+      counted.bytes += lines.count
+      return lines
+    }
     while true {
       if !blocks.isOpen, try !openNext() {
         isAtEnd = true
@@ -102,11 +111,12 @@ public struct TapeReader: ~Copyable {
 
   private mutating func closeSegment() {
     counted.tornTailBytes += blocks.tornBytes
+    closedOffset = blocks.offset
     if blocks.damage != nil, let current { counted.damagedSegments.append(current.compressed) }
     blocks.close()
   }
 
-  private mutating func openNext() throws(TapeError) -> Bool {
+  mutating func openNext() throws(TapeError) -> Bool {
     guard !waiting.isEmpty else { return false }
     let files = waiting.removeFirst()
     let plain = "\(folder)/\(files.name.plain)"
@@ -129,6 +139,7 @@ public struct TapeReader: ~Copyable {
       }
     }
     current = files.name
+    closedOffset = nil
     counted.segments += 1
     return true
   }

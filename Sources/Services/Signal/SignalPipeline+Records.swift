@@ -196,7 +196,7 @@ struct Connections {
   /// Ids beyond the bound share the last place.
   static let countMax = 1024
 
-  private var lastHeardNs: [Int64] = []
+  var lastHeardNs: [Int64] = []
 
   private func place(_ connection: Int32) -> Int { min(max(0, Int(connection)), Connections.countMax - 1) }
 

@@ -33,11 +33,11 @@ public struct SignalPipeline: ~Copyable {
   public internal(set) var totals = PipelineTotals()
   var decoder: FrameDecoder
   var states: [UnsafeMutablePointer<SymbolState>] = []
-  private var clock = ClockOffset()
+  var clock = ClockOffset()
   var connections = Connections()
   private let gridNs: Int64
   private let idleNsMax: Int64
-  private var nextGridNs: Int64 = .max
+  var nextGridNs: Int64 = .max
   var receiveNs: Int64 = .min
   var timeSyncIsDegraded = false
 

@@ -5,32 +5,32 @@ import Flow
 
 /// A symbol's book with the machine that keeps it right and the events waiting for it.
 struct SynchronizedBook: ~Copyable {
-  private(set) var book = Book()
-  private(set) var sync = BookSync()
-  private var buffer = DepthBuffer()
+  var book = Book()
+  var sync = BookSync()
+  var buffer = DepthBuffer()
 
   // Counters of the run.
-  private(set) var gaps = 0
-  private(set) var resyncs = 0
-  private(set) var reorders = 0
-  private(set) var duplicates = 0
-  private(set) var crossed = 0
-  private(set) var snapshots = 0
-  private(set) var snapshotsTooOld = 0
-  private(set) var overflows = 0
+  var gaps = 0
+  var resyncs = 0
+  var reorders = 0
+  var duplicates = 0
+  var crossed = 0
+  var snapshots = 0
+  var snapshotsTooOld = 0
+  var overflows = 0
   /// Times a comparison with the venue's own book failed.
-  private(set) var mismatches = 0
-  private var hasBeenSynchronized = false
+  var mismatches = 0
+  var hasBeenSynchronized = false
   /// In sync, and whoever listens has been told so.
-  private var isSteady = false
-  private var openHoles = 0
+  var isSteady = false
+  var openHoles = 0
 
   /// Events since a hole that closed by itself, also applied. The snapshot that was asked for at the hole may
   /// still come; the official procedure adopts it, and so does this book, on top of these events.
-  private var shadow = DepthBuffer()
+  var shadow = DepthBuffer()
   /// That snapshot, while it is ahead of the events: the next one decides.
-  private var early = DepthBuffer()
-  private var isShadowing = false
+  var early = DepthBuffer()
+  var isShadowing = false
   /// A snapshot that has not come after so many events will not come.
   private static let shadowEventsMax = 256
 
