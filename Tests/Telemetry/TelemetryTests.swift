@@ -1,2 +1,0 @@
-import Telemetry
-import Testing
