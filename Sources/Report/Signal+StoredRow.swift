@@ -38,13 +38,3 @@ extension Signal {
       tapeSequence: Int64(bitPattern: trace))
   }
 }
-
-/// The shortest decimal that reads back as the double; `nil` when it needs more than 18 decimals or `Int64`.
-func exactDecimal(_ value: Double) -> (units: Int64, decimals: Int)? {
-  for decimals in 0...DecimalScale.decimalsMax {
-    let scaled = (value * Double(powerOfTen(decimals))).rounded(.toNearestOrEven)
-    guard abs(scaled) < 9e18 else { return nil }
-    if scaled / Double(powerOfTen(decimals)) == value { return (Int64(scaled), decimals) }
-  }
-  return nil
-}

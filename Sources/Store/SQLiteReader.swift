@@ -34,31 +34,41 @@ public struct SQLiteReader: ~Copyable {
     case SQLITE_ROW: break
     default: throw .database(connection.failure("read the signals of"))
     }
+    return try select.row(path: connection.path)
+  }
+}
+
+extension SQLiteStatement {
+  /// The row the statement stands on, all columns of ``SignalColumn`` in their order.
+  func row(path: String) throws(SignalStoreError) -> StoredRow {
     var row = StoredRow()
     for column in SignalColumn.allCases {
       guard let value = value(column) else {
-        throw .unexpectedValue(
-          path: connection.path, signalID: row.signalID, column: column.name.description)
+        throw .unexpectedValue(path: path, signalID: row.signalID, column: column.name.description)
       }
       row.values[column.rawValue] = value
     }
     return row
   }
 
-  private func value(_ column: SignalColumn) -> StoredValue? {
+  func value(_ column: SignalColumn) -> StoredValue? {
     let place = Int32(column.rawValue)
-    switch (sqlite3_column_type(select.handle, place), column.storage) {
+    switch (sqlite3_column_type(handle, place), column.storage) {
     case (SQLITE_NULL, _): return column.isNullable ? .null : nil
-    case (SQLITE_INTEGER, .integer): return .integer(sqlite3_column_int64(select.handle, place))
+    case (SQLITE_INTEGER, .integer): return .integer(sqlite3_column_int64(handle, place))
     case (SQLITE_INTEGER, .boolean):
-      let value = sqlite3_column_int64(select.handle, place)
+      let value = sqlite3_column_int64(handle, place)
       return value == 0 || value == 1 ? .boolean(value == 1) : nil
-    case (SQLITE_FLOAT, .real): return .real(sqlite3_column_double(select.handle, place))
-    case (SQLITE_TEXT, .text):
-      let start = UnsafeRawPointer(sqlite3_column_text(select.handle, place))
-      let count = Int(sqlite3_column_bytes(select.handle, place))
-      return .text(String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self))
+    case (SQLITE_FLOAT, .real): return .real(sqlite3_column_double(handle, place))
+    case (SQLITE_TEXT, .text): return .text(text(column))
     default: return nil
     }
+  }
+
+  func text(_ column: SignalColumn) -> String {
+    let place = Int32(column.rawValue)
+    let start = UnsafeRawPointer(sqlite3_column_text(handle, place))
+    let count = Int(sqlite3_column_bytes(handle, place))
+    return String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
   }
 }

@@ -116,6 +116,7 @@ public struct SQLiteSink: ~Copyable {
       CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
       INSERT INTO meta VALUES ('schema_version', '\(schemaVersion)') ON CONFLICT (key) DO NOTHING;
       CREATE TABLE IF NOT EXISTS signals (\(columnsSQL)) WITHOUT ROWID;
+      CREATE INDEX IF NOT EXISTS signals_by_time ON signals (recv_ns);
       COMMIT
       """, for: "create the tables of")
   }
