@@ -30,6 +30,22 @@ public struct ConfigLoader<Root: Sendable>: Sendable {
     return LoadedConfig(schema: schema, value: merge.value, origins: merge.origins)
   }
 
+  /// Changes values of a configuration that is in use, by the rules of ``load(file:environment:overrides:)``.
+  ///
+  /// - Returns: the changed configuration; `root` is not touched when anything is wrong.
+  /// - Throws: ``ConfigError`` with every issue that the changes bring; one that `root` had before is not theirs.
+  public func change(_ root: Root, _ changes: [(key: String, value: String)]) throws(ConfigError) -> Root {
+    var merge = Merge(schema)
+    merge.value = root
+    for (key, value) in changes { merge.apply(key: key, value: value, origin: .commandLine) }
+    if merge.issues.isEmpty {
+      let before = schema.checks.flatMap { $0(root) }
+      merge.issues = schema.checks.flatMap { $0(merge.value) }.filter { !before.contains($0) }
+    }
+    guard merge.issues.isEmpty else { throw ConfigError(merge.issues) }
+    return merge.value
+  }
+
   /// Splits `flow.ofi_window_ms=250`, as given to `--set`.
   public static func parseOverride(_ text: String) throws(ConfigError) -> (key: String, value: String) {
     guard let mark = text.firstIndex(of: "="), mark != text.startIndex else {

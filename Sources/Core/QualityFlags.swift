@@ -20,11 +20,13 @@ public struct QualityFlags: OptionSet, Hashable, Sendable {
   public static let stale = QualityFlags(rawValue: 1 << 6)
   /// No best quote is known.
   public static let noQuote = QualityFlags(rawValue: 1 << 7)
+  /// Whoever trades on the row is to reckon with the higher cost.
+  public static let conservativeCost = QualityFlags(rawValue: 1 << 8)
 
   /// Names in bit order.
   public static let names: [StaticString] = [
     "depth_gap", "trade_gap", "clock_skew", "warmup", "degraded_ofi_only", "degraded_cvd_only", "stale",
-    "no_quote",
+    "no_quote", "conservative_cost",
   ]
 
   /// Appends the set names, comma-separated; nothing for an empty set.

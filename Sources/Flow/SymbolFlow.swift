@@ -21,7 +21,7 @@ public struct FlowRow: Sendable {
 /// resync or reconnect the state is set without a contribution, and a window counts only once it has been
 /// whole for its full length.
 public struct SymbolFlow: ~Copyable {
-  public let configuration: FlowConfiguration
+  public private(set) var configuration: FlowConfiguration
 
   /// Sum of level-1 contributions from book tickers since the start.
   public internal(set) var tickerImbalance: Int64 = 0
@@ -159,6 +159,10 @@ public struct SymbolFlow: ~Copyable {
   /// Trades are missing before this moment.
   public mutating func tradesLost(at receiveMs: Int64) { cvdWholeSinceMs = receiveMs }
 
+  /// Other fusion parameters from the next row on. The cheap test for strong scores follows at the next grid
+  /// row.
+  public mutating func change(fusion: FusionConfiguration) { configuration.fusion = fusion }
+
   // MARK: Outputs
 
   /// Both histories are long enough to judge by.
@@ -186,21 +190,11 @@ public struct SymbolFlow: ~Copyable {
     endMs: Int64, isGrid: Bool, ofiLag: (lagMs: Double, stalenessMs: Double),
     cvdLag: (lagMs: Double, stalenessMs: Double), thresholds: FusionConfiguration.Thresholds
   ) -> FlowRow {
-    levelOne.expire(before: endMs - levelOne.windowMs)
-    deep.expire(before: endMs - deep.windowMs)
-    delta.expire(before: endMs - delta.windowMs)
-    cvd.roll(to: endMs)
-
-    var ofi: Double?
-    if let since = ofiWholeSinceMs, endMs - since >= levelOne.windowMs { ofi = ofiValue() }
-    let cvdDelta: Double? = cvdHasHole(at: endMs) ? nil : Double(delta.sums[0])
+    let (ofi, cvdDelta) = values(at: endMs)
     let zOFI = ofi.flatMap { ofiHistory.z($0) }
     let zCVD = cvdDelta.flatMap { cvdHistory.z($0) }
     if isGrid {
-      if endMs % Int64(configuration.historyStrideMs) == 0 {
-        if let ofi { ofiHistory.push(ofi) }
-        if let cvdDelta { cvdHistory.push(cvdDelta) }
-      }
+      push(ofi, cvdDelta, at: endMs)
       arm(zOFI, zCVD, thresholds)
     } else {
       triggers = StrongTriggers()
@@ -211,6 +205,32 @@ public struct SymbolFlow: ~Copyable {
     return FlowRow(
       ofi: ofi, zOFI: zOFI, zCVD: zCVD,
       cvd: configuration.cvdReset == .window ? delta.sums[0] : cvd.sinceReset, quote: quote, fused: fused)
+  }
+
+  /// What a grid row at `endMs` would do to the histories, where no row is made.
+  public mutating func sample(endMs: Int64) {
+    guard endMs % Int64(configuration.historyStrideMs) == 0 else { return }
+    let (ofi, cvdDelta) = values(at: endMs)
+    push(ofi, cvdDelta, at: endMs)
+  }
+
+  /// Both factors over the windows that end at `endMs`; nil where a window has a hole.
+  @inline(__always)
+  private mutating func values(at endMs: Int64) -> (ofi: Double?, cvdDelta: Double?) {
+    levelOne.expire(before: endMs - levelOne.windowMs)
+    deep.expire(before: endMs - deep.windowMs)
+    delta.expire(before: endMs - delta.windowMs)
+    cvd.roll(to: endMs)
+    var ofi: Double?
+    if let since = ofiWholeSinceMs, endMs - since >= levelOne.windowMs { ofi = ofiValue() }
+    return (ofi, cvdHasHole(at: endMs) ? nil : Double(delta.sums[0]))
+  }
+
+  @inline(__always)
+  private mutating func push(_ ofi: Double?, _ cvdDelta: Double?, at endMs: Int64) {
+    guard endMs % Int64(configuration.historyStrideMs) == 0 else { return }
+    if let ofi { ofiHistory.push(ofi) }
+    if let cvdDelta { cvdHistory.push(cvdDelta) }
   }
 
   /// Whether the score might have become strong since the last row; answers `true` at most once per grid

@@ -5,6 +5,8 @@ import Strategy
 extension Signal {
   /// The signal behind a stored row: its values exactly, its decimals at the smallest scale that holds them.
   ///
+  /// Its configuration's version is not taken over: whoever needs it has the row.
+  ///
   /// - Returns: `nil` for values that no signal has.
   init?(_ row: StoredRow, _ symbols: inout SymbolTable) {
     func micros(_ column: SignalColumn) -> Micros { Micros(row.real(column)) }
@@ -13,6 +15,7 @@ extension Signal {
       let cvd = row.real(.cvd).flatMap(exactDecimal),
       let kind = Kind.allCases.first(where: { "\($0.name)" == row.text(.signalType) }),
       let regime = [Regime.normal, .active, .quiet].first(where: { "\($0.name)" == row.text(.regime) }),
+      let mode = Mode.allCases.first(where: { "\($0.name)" == row.text(.mode) }),
       let reason = GuardReason.allCases.first(where: { "\($0.name)" == row.text(.guardReason) ?? "" }),
       let trace = row.text(.traceID).flatMap({ UInt64($0, radix: 16) })
     else { return nil }
@@ -35,6 +38,6 @@ extension Signal {
       dispersion: micros(.dispersion), doubledMid: doubledMid, priceScale: priceScale,
       spreadBps: micros(.spreadBps), lagMs: micros(.lagMs), stalenessMs: micros(.stalenessMs), regime: regime,
       kind: kind, confirmed: row.isConfirmed, guardReason: reason, qualityFlags: flags,
-      tapeSequence: Int64(bitPattern: trace))
+      tapeSequence: Int64(bitPattern: trace), mode: mode)
   }
 }

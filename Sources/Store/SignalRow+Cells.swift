@@ -156,14 +156,16 @@ extension SignalRow {
   }
 
   @inline(__always)
-  func hexadecimal(_ value: UInt64, _ cursor: inout UnsafeMutablePointer<UInt8>) {
+  func hexadecimal(
+    _ column: SignalColumn, _ value: UInt64, digits: Int, _ cursor: inout UnsafeMutablePointer<UInt8>
+  ) {
     cursor[0] = 0x22
     let start = cursor + 1
-    for digit in 0..<16 {
-      start[digit] = hexDigit(UInt8(truncatingIfNeeded: value >> UInt64(60 &- 4 &* digit)) & 15)
+    for digit in 0..<digits {
+      start[digit] = hexDigit(UInt8(truncatingIfNeeded: value >> UInt64(4 &* (digits &- 1 &- digit))) & 15)
     }
-    cursor = start + 16
-    setText(.traceID, start, cursor)
+    cursor = start + digits
+    setText(column, start, cursor)
     cursor[0] = 0x22
     cursor += 1
   }

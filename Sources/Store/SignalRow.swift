@@ -78,7 +78,6 @@ public struct SignalRow: ~Copyable {
   let cells: UnsafeMutablePointer<Cell>
   private var names: [ForeignText] = []
   private var nameBytesMax = 0
-  private let mode: ForeignText
   private let configVersion: ForeignText
   private let slots: UnsafeMutablePointer<UInt8>
   var flags = QualityFlags()
@@ -86,7 +85,6 @@ public struct SignalRow: ~Copyable {
 
   public init(_ context: SignalContext) {
     precondition(SignalColumn.allCases.count == SignalRow.columnCount, "one case for every column")
-    mode = ForeignText(context.mode)
     configVersion = ForeignText(context.configVersion)
     cells = .allocate(capacity: SignalRow.columnCount)
     cells.initialize(
@@ -101,7 +99,6 @@ public struct SignalRow: ~Copyable {
 
   deinit {
     for name in names { name.deallocate() }
-    mode.deallocate()
     configVersion.deallocate()
     base.deallocate()
     cells.deallocate()
@@ -122,7 +119,7 @@ public struct SignalRow: ~Copyable {
       nameBytesMax = max(nameBytesMax, name.escaped.count + name.raw.count)
     }
     symbols = table
-    let context = mode.escaped.count + mode.raw.count + configVersion.escaped.count + configVersion.raw.count
+    let context = configVersion.escaped.count + configVersion.raw.count
     let wanted = SignalRow.fixedBytesMax + 2 * nameBytesMax + context
     if wanted > capacity {
       base.deallocate()
@@ -138,7 +135,8 @@ public struct SignalRow: ~Copyable {
   enum Slot {
     static let kind = SignalRow.columnCount
     static let regime = kind + Signal.Kind.allCases.count
-    static let guardReason = regime + 3
+    static let mode = regime + 3
+    static let guardReason = mode + Signal.Mode.allCases.count
     static let count = guardReason + Signal.GuardReason.allCases.count
   }
 
@@ -150,6 +148,7 @@ public struct SignalRow: ~Copyable {
     for regime in [Signal.Regime.normal, .active, .quiet] {
       setSlot(Slot.regime + Int(regime.rawValue), "\"", regime.name, "\"")
     }
+    for mode in Signal.Mode.allCases { setSlot(Slot.mode + Int(mode.rawValue), "\"", mode.name, "\"") }
     for reason in Signal.GuardReason.allCases {
       setSlot(Slot.guardReason + Int(reason.rawValue), "\"", reason.name, "\"")
     }
@@ -228,8 +227,7 @@ public struct SignalRow: ~Copyable {
     micros(.lagMs, signal.lagMs, &cursor)
     micros(.stalenessMs, signal.stalenessMs, &cursor)
     fixed(.regime, Slot.regime + Int(signal.regime.rawValue), &cursor)
-    put(slot: SignalColumn.mode.rawValue, &cursor)
-    quoted(.mode, mode, &cursor)
+    fixed(.mode, Slot.mode + Int(signal.mode.rawValue), &cursor)
     null(.scenario, &cursor)
     null(.divType, &cursor)
     fixed(.signalType, Slot.kind + Int(signal.kind.rawValue), &cursor)
@@ -243,9 +241,14 @@ public struct SignalRow: ~Copyable {
     qualityFlags(signal.qualityFlags, &cursor)
     boolean(.shadow, false, &cursor)
     put(slot: SignalColumn.configVersion.rawValue, &cursor)
-    quoted(.configVersion, configVersion, &cursor)
+    let isConfigured = signal.version == .configured
+    if isConfigured {
+      quoted(.configVersion, configVersion, &cursor)
+    } else {
+      hexadecimal(.configVersion, signal.version.rawValue, digits: ParameterVersion.digits, &cursor)
+    }
     put(slot: SignalColumn.traceID.rawValue, &cursor)
-    hexadecimal(UInt64(bitPattern: signal.tapeSequence), &cursor)
+    hexadecimal(.traceID, UInt64(bitPattern: signal.tapeSequence), digits: 16, &cursor)
     cursor[0] = 0x7D
     cursor[1] = 0x0A
     cursor += 2
@@ -260,8 +263,7 @@ public struct SignalRow: ~Copyable {
       cursor += idEnd - idTail
       setText(.signalID, start, cursor)
     }
-    if !mode.isPlain { appendPlain(.mode, mode, &cursor) }
-    if !configVersion.isPlain { appendPlain(.configVersion, configVersion, &cursor) }
+    if isConfigured, !configVersion.isPlain { appendPlain(.configVersion, configVersion, &cursor) }
     assert(cursor - base + SignalRow.slotTextMax <= capacity, "a row fits the room computed for it")
   }
 

@@ -36,6 +36,8 @@ public struct GateInput: Sendable {
   public var bookIsOutOfSync: Bool
   public var missingRatio: Double
   public var timeSyncIsDegraded: Bool
+  /// Nothing but strong types is to be confirmed.
+  public var onlyStrong: Bool
   /// Tape time of the last resync and reconnect.
   public var resyncedAtMs: Int64?
   public var reconnectedAtMs: Int64?
@@ -44,7 +46,7 @@ public struct GateInput: Sendable {
     timeMs: Int64, isWarmingUp: Bool, kind: Signal.Kind, score: Double?, consistency: Double?, quote: Quote?,
     lagMs: Double,
     stalenessMs: Double, bookIsOutOfSync: Bool, missingRatio: Double, timeSyncIsDegraded: Bool,
-    resyncedAtMs: Int64?, reconnectedAtMs: Int64?
+    onlyStrong: Bool = false, resyncedAtMs: Int64?, reconnectedAtMs: Int64?
   ) {
     self.timeMs = timeMs
     self.isWarmingUp = isWarmingUp
@@ -57,6 +59,7 @@ public struct GateInput: Sendable {
     self.bookIsOutOfSync = bookIsOutOfSync
     self.missingRatio = missingRatio
     self.timeSyncIsDegraded = timeSyncIsDegraded
+    self.onlyStrong = onlyStrong
     self.resyncedAtMs = resyncedAtMs
     self.reconnectedAtMs = reconnectedAtMs
   }
@@ -67,7 +70,8 @@ public struct GateInput: Sendable {
 /// All times are tape time: on the wall clock a replay of history would refuse everything. The first reason
 /// that applies is the one given, from "we don't know" over "we can't trust it" to "we have just done it".
 public struct Gates: Sendable {
-  private let configuration: GateConfiguration
+  /// May be changed between two rows.
+  public var configuration: GateConfiguration
   var lastConfirmed: (kind: Signal.Kind, timeMs: Int64)?
 
   public init(_ configuration: GateConfiguration) { self.configuration = configuration }
@@ -100,6 +104,7 @@ public struct Gates: Sendable {
     if let consistency = input.consistency, consistency < c.consistencyMin { return .lowConsistency }
     if abs(score) < c.scoreMin { return .weak }
     if input.timeSyncIsDegraded { return .degradedTimeSync }
+    if input.onlyStrong, input.kind != .neutral, !input.kind.isStrong { return .degraded }
     if within(c.resyncCooldownMs, input.resyncedAtMs, input.timeMs) { return .resyncCooldown }
     if within(c.reconnectCooldownMs, input.reconnectedAtMs, input.timeMs) { return .reconnectCooldown }
     guard input.kind != .neutral, let last = lastConfirmed else { return .none }

@@ -19,8 +19,8 @@ public struct Signal: Equatable, Sendable {
 
   /// Why a row was not confirmed. Order: the first that applies is the one given.
   public enum GuardReason: UInt8, Sendable, CaseIterable {
-    case none, warmup, depthGap, missing, lag, spread, lowConsistency, weak, degradedTimeSync, resyncCooldown,
-      reconnectCooldown, reverseCooldown, dedupe
+    case none, warmup, depthGap, missing, lag, spread, lowConsistency, weak, degradedTimeSync, degraded,
+      resyncCooldown, reconnectCooldown, reverseCooldown, dedupe
 
     /// Empty for `none`.
     public var name: StaticString {
@@ -34,6 +34,7 @@ public struct Signal: Equatable, Sendable {
       case .lowConsistency: "low_consistency"
       case .weak: "weak"
       case .degradedTimeSync: "degraded_time_sync"
+      case .degraded: "degraded"
       case .resyncCooldown: "resync_cooldown"
       case .reconnectCooldown: "reconnect_cooldown"
       case .reverseCooldown: "reverse_cooldown"
@@ -50,6 +51,22 @@ public struct Signal: Equatable, Sendable {
       case .normal: "normal"
       case .active: "active"
       case .quiet: "quiet"
+      }
+    }
+  }
+
+  /// Who decides the regime.
+  public enum Mode: UInt8, Sendable, CaseIterable {
+    /// The market.
+    case auto
+    /// The operator.
+    case quiet, active
+
+    public var name: StaticString {
+      switch self {
+      case .auto: "auto"
+      case .quiet: "quiet"
+      case .active: "active"
       }
     }
   }
@@ -83,13 +100,16 @@ public struct Signal: Equatable, Sendable {
   public var qualityFlags: QualityFlags
   /// `seq` of the last tape record that entered the row; the row's trace.
   public var tapeSequence: Int64
+  public var mode: Mode
+  /// Of the parameters in use.
+  public var version: ParameterVersion
 
   public init(
     trigger: Trigger, receiveTime: UnixNanos, symbol: SymbolID, score: Micros, zOFI: Micros, zCVD: Micros,
     ofi: Micros, cvd: Int64, quantityScale: DecimalScale, consistency: Micros, dispersion: Micros,
     doubledMid: Int64?, priceScale: DecimalScale, spreadBps: Micros, lagMs: Micros, stalenessMs: Micros,
     regime: Regime, kind: Kind, confirmed: Bool, guardReason: GuardReason, qualityFlags: QualityFlags,
-    tapeSequence: Int64
+    tapeSequence: Int64, mode: Mode = .auto, version: ParameterVersion = .configured
   ) {
     self.trigger = trigger
     self.receiveTime = receiveTime
@@ -113,6 +133,8 @@ public struct Signal: Equatable, Sendable {
     self.guardReason = guardReason
     self.qualityFlags = qualityFlags
     self.tapeSequence = tapeSequence
+    self.mode = mode
+    self.version = version
   }
 
   /// Column names in output order, the same in every sink.
@@ -140,14 +162,32 @@ public struct Signal: Equatable, Sendable {
 /// What every row of a run shares.
 public struct SignalContext: Sendable {
   public var symbols: SymbolTable
-  /// First 12 hexadecimal digits of the SHA-256 of the merged configuration.
+  /// First 12 hexadecimal digits of the SHA-256 of the merged configuration; for rows of
+  /// ``ParameterVersion/configured``.
   public var configVersion: String
-  /// `auto` or a forced mode's name.
-  public var mode: String
 
-  public init(symbols: SymbolTable = SymbolTable(), configVersion: String, mode: String = "auto") {
+  public init(symbols: SymbolTable = SymbolTable(), configVersion: String) {
     self.symbols = symbols
     self.configVersion = configVersion
-    self.mode = mode
+  }
+}
+
+/// The version of a configuration: 12 hexadecimal digits, or the one the run was started with.
+public struct ParameterVersion: RawRepresentable, Hashable, Sendable {
+  public static let digits = 12
+  /// That of ``SignalContext/configVersion``.
+  public static let configured = ParameterVersion(rawValue: .max)
+
+  public var rawValue: UInt64
+
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// Exactly 12 lower-case hexadecimal digits.
+  public init?(_ text: String) {
+    let isHex = text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    guard text.utf8.count == ParameterVersion.digits, isHex, let value = UInt64(text, radix: 16) else {
+      return nil
+    }
+    rawValue = value
   }
 }

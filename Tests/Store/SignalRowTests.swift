@@ -81,6 +81,12 @@ struct SignalRowTests {
       let name = context.symbols[signal.symbol]
       let pairs: [(String, String)] = [
         ("signal_id", written { signal.appendID(symbolName: name, to: &$0) }),
+        ("mode", "\(signal.mode.name)"),
+        (
+          "config_version",
+          signal.version == .configured
+            ? context.configVersion : written { $0.append(hex: signal.version.rawValue, digits: 12) }
+        ),
         ("trace_id", written { signal.appendTraceID(to: &$0) }),
         ("quality_flags", written { signal.qualityFlags.append(to: &$0) }),
         (
@@ -99,14 +105,13 @@ struct SignalRowTests {
   @Test func foreignTextIsEscaped() throws {
     let names = ["A\"B\\C\n", "çöin\u{1F600}", ""]
     let context = SignalContext(
-      symbols: SignalSamples.symbols(names), configVersion: "v\"1\"", mode: "a\tb")
+      symbols: SignalSamples.symbols(names), configVersion: "v\"1\"")
     var row = SignalRow(context)
     for (index, name) in names.enumerated() {
       row.encode(SignalSamples.plain(symbol: index))
       let value = try JSONValue(parsing: row.line)
       #expect(value["symbol"]?.text == name)
       #expect(value["signal_id"]?.text == name + "-1721347021250000000-g")
-      #expect(value["mode"]?.text == "a\tb")
       #expect(value["config_version"]?.text == "v\"1\"")
     }
   }

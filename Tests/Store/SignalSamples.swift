@@ -42,7 +42,7 @@ enum SignalSamples {
   }
 
   static func context(_ names: [String] = ["BTCUSDT", "ETHUSDT"]) -> SignalContext {
-    SignalContext(symbols: symbols(names), configVersion: "0123456789ab", mode: "auto")
+    SignalContext(symbols: symbols(names), configVersion: "0123456789ab")
   }
 
   static func plain(
@@ -100,9 +100,10 @@ enum SignalSamples {
       spreadBps: micros(&random), lagMs: micros(&random), stalenessMs: micros(&random),
       regime: Signal.Regime(rawValue: UInt8(random.below(3)))!,
       kind: Signal.Kind.allCases[random.below(5)], confirmed: random.bernoulli(0.3),
-      guardReason: Signal.GuardReason.allCases[random.below(13)],
-      qualityFlags: QualityFlags(rawValue: UInt32(random.below(256))),
-      tapeSequence: Int64(bitPattern: random.next()))
+      guardReason: Signal.GuardReason.allCases[random.below(Signal.GuardReason.allCases.count)],
+      qualityFlags: QualityFlags(rawValue: UInt32(random.below(512))),
+      tapeSequence: Int64(bitPattern: random.next()), mode: Signal.Mode.allCases[random.below(3)],
+      version: random.bernoulli(0.5) ? .configured : ParameterVersion(rawValue: random.next() >> 16))
   }
 
   /// Rows as a live market gives them, for timing.

@@ -58,7 +58,10 @@ extension SignalPipeline {
     case .gap:
       totals.otherRecords += 1
       takeGap(record)
-    case .close, .note:
+    case .note:
+      totals.otherRecords += 1
+      takeNote(record)
+    case .close:
       totals.otherRecords += 1
     }
     return true
@@ -125,6 +128,12 @@ extension SignalPipeline {
     if state.pointee.flow.mayBeStrong() { makeStrongRow(state) }
   }
 
+  /// Of all notes, only interventions change anything here.
+  private mutating func takeNote(_ record: TapeRecord) {
+    guard let stream = record.stream else { return }
+    if stream.elementsEqual(Control.stream.utf8) { takeControl(record) }
+  }
+
   /// What the record of a gap changes here: a book found to differ from the venue's is no book, and quotes are
   /// not differenced across a hole in their stream.
   private mutating func takeGap(_ record: TapeRecord) {
@@ -150,7 +159,8 @@ extension SignalPipeline {
     while states.count <= symbol.index {
       let state = UnsafeMutablePointer<SymbolState>.allocate(capacity: 1)
       state.initialize(
-        to: SymbolState(symbol: SymbolID(states.count), configuration.flow, configuration.gates))
+        to: SymbolState(symbol: SymbolID(states.count), configuration.flow, control.gates))
+      state.pointee.flow.change(fusion: control.fusion)
       states.append(state)
     }
     return states[symbol.index]

@@ -9,7 +9,6 @@ extension SignalPipeline {
     let timeMs = timeNs / 1_000_000
     // Windows are half-open: a grid row ends at its point, an event's row behind the event's millisecond.
     let endMs = trigger == .grid ? timeMs : timeMs + 1
-    let fusion = configuration.flow.fusion
     let ofi = (
       lagMs: Double(state.pointee.ofiLagNs) / 1e6,
       stalenessMs: connections.stalenessMs(state.pointee.ofiConnection, timeNs)
@@ -19,8 +18,9 @@ extension SignalPipeline {
       stalenessMs: connections.stalenessMs(state.pointee.cvdConnection, timeNs)
     )
     let row = state.pointee.flow.row(
-      endMs: endMs, isGrid: trigger == .grid, ofiLag: ofi, cvdLag: cvd, thresholds: fusion.base)
-    let kind = state.pointee.classifier.step(score: row.fused.score, at: timeMs, fusion.base, fusion)
+      endMs: endMs, isGrid: trigger == .grid, ofiLag: ofi, cvdLag: cvd, thresholds: thresholds)
+    let kind = state.pointee.classifier.step(
+      score: row.fused.score, at: timeMs, thresholds, control.fusion)
     if trigger == .strong, !kind.isStrong { return }
 
     var lagMs = max(ofi.lagMs, cvd.lagMs)
@@ -34,8 +34,9 @@ extension SignalPipeline {
         timeMs: timeMs, isWarmingUp: !state.pointee.flow.isWarm, kind: kind, score: row.fused.score,
         consistency: row.fused.consistency,
         quote: row.quote, lagMs: lagMs, stalenessMs: stalenessMs, bookIsOutOfSync: bookIsOutOfSync,
-        missingRatio: state.pointee.missingRatio(at: timeMs), timeSyncIsDegraded: timeSyncIsDegraded,
-        resyncedAtMs: state.pointee.resyncedAtMs,
+        missingRatio: state.pointee.missingRatio(at: timeMs),
+        timeSyncIsDegraded: timeSyncIsDegraded || control.timeSyncIsForced,
+        onlyStrong: control.degradation.strongOnly, resyncedAtMs: state.pointee.resyncedAtMs,
         reconnectedAtMs: state.pointee.reconnectedAtMs))
 
     var flags = row.fused.flags
@@ -43,8 +44,9 @@ extension SignalPipeline {
     if row.fused.score == nil { flags.insert(.warmup) }
     if state.pointee.trades.missing > 0, state.pointee.messages.sums[1] > 0 { flags.insert(.tradeGap) }
     if state.pointee.isSkewed { flags.insert(.clockSkew) }
-    if stalenessMs > fusion.staleMs { flags.insert(.stale) }
+    if stalenessMs > control.fusion.staleMs { flags.insert(.stale) }
     if row.quote == nil { flags.insert(.noQuote) }
+    if control.degradation.conservativeCost { flags.insert(.conservativeCost) }
 
     let instrument = decoder.instruments[state.pointee.symbol]
     let quantityScale = instrument?.quantityScale ?? DecimalScale(0)
@@ -59,8 +61,9 @@ extension SignalPipeline {
         dispersion: Micros(row.fused.dispersion), doubledMid: row.quote?.doubledMid,
         priceScale: instrument?.priceScale ?? DecimalScale(0),
         spreadBps: Micros(row.quote.flatMap { Gates.spreadBps($0) }), lagMs: Micros(lagMs),
-        stalenessMs: Micros(stalenessMs), regime: .normal, kind: kind, confirmed: decision.confirmed,
-        guardReason: decision.reason, qualityFlags: flags, tapeSequence: state.pointee.lastSequence))
+        stalenessMs: Micros(stalenessMs), regime: control.regime, kind: kind, confirmed: decision.confirmed,
+        guardReason: decision.reason, qualityFlags: flags, tapeSequence: state.pointee.lastSequence,
+        mode: control.mode, version: control.version))
 
     state.pointee.counts.signals += 1
     if decision.confirmed {

@@ -35,14 +35,25 @@ public struct SignalPipeline: ~Copyable {
   var states: [UnsafeMutablePointer<SymbolState>] = []
   var clock = ClockOffset()
   var connections = Connections()
-  private let gridNs: Int64
+  let gridNs: Int64
   private let idleNsMax: Int64
   var nextGridNs: Int64 = .max
   var receiveNs: Int64 = .min
+  /// What the clock records say.
   var timeSyncIsDegraded = false
+  /// What interventions have made of the stage.
+  public internal(set) var control: StrategyControl
+  /// Of ``control``.
+  var thresholds: FusionConfiguration.Thresholds
+  /// A clock to time parameter updates by; no row depends on it.
+  public var monotonicNs: (() -> Int64)?
+  var parameterUpdateNs: [Int64] = []
+  static let parameterUpdatesMax = 256
 
   public init(_ configuration: SignalConfiguration, instruments: InstrumentTable = InstrumentTable()) {
     self.configuration = configuration
+    control = StrategyControl(configuration)
+    thresholds = control.thresholds
     decoder = FrameDecoder(instruments: instruments)
     gridNs = Int64(configuration.flow.rowIntervalMs) * Nanoseconds.millisecond
     idleNsMax = Int64(configuration.idleRowsSecondsMax) * Nanoseconds.second
@@ -110,6 +121,7 @@ public struct SignalPipeline: ~Copyable {
   @inline(never)
   private mutating func startGrid() {
     totals.firstReceiveNs = receiveNs
+    if control.state.sinceNs == nil { control.state.sinceNs = receiveNs }
     nextGridNs = (receiveNs / gridNs + 1) * gridNs
   }
 
@@ -128,7 +140,11 @@ public struct SignalPipeline: ~Copyable {
         nextGridNs += skipped * gridNs
         if nextGridNs > time { return }
       }
-      for state in states { makeRow(state, timeNs: nextGridNs, trigger: .grid) }
+      if hasRows(at: nextGridNs) {
+        for state in states { makeRow(state, timeNs: nextGridNs, trigger: .grid) }
+      } else {
+        for state in states { state.pointee.flow.sample(endMs: nextGridNs / 1_000_000) }
+      }
       nextGridNs += gridNs
     }
   }
