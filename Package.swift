@@ -74,6 +74,8 @@ let package = Package(
     .target(name: "ProcessKit", dependencies: ["Core"], path: "Tests/ProcessKit"),
     .executableTarget(
       name: "live-benchmark", dependencies: ["Core", "ProcessKit"], path: "Benchmarks/Live"),
+    .executableTarget(
+      name: "chaos", dependencies: ["CommandLineKit", "Core", "ProcessKit"], path: "Benchmarks/Chaos"),
     tests("Simulation", ["SimulationKit"]),
     .executableTarget(
       name: "net-peer", dependencies: ["Core", "CZlib", "Net"], path: "Tests/Conformance/Peer",

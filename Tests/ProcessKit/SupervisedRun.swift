@@ -1,0 +1,138 @@
+import Core
+import Foundation
+
+/// A `weir run` as an operator sees it: processes by `/proc`, states by its status file, files in its folder.
+public final class SupervisedRun {
+  public struct Service: Equatable {
+    public var name: String
+    public var pid: Int32
+  }
+
+  public static let services = ["harvest", "signal", "broker", "report"]
+
+  public let folder: String
+  public let process: WeirProcess
+  /// Every service process that was ever seen, for the question what is left of them.
+  public private(set) var seen: Set<Int32> = []
+
+  /// Starts `weir run --run-dir FOLDER` and the words.
+  public init(
+    folder: String, _ words: [String], environment: [String: String] = [:],
+    binary: String? = ProcessInfo.processInfo.environment["WEIR_BINARY"]
+  ) throws {
+    self.folder = folder
+    process = try WeirProcess(
+      ["run", "--run-dir", folder] + words, environment: environment, binary: binary)
+  }
+
+  /// The living children of the supervisor, by the service's name in their second word.
+  public func children() -> [Service] {
+    let found = ProcessTable.children(of: process.pid).compactMap { pid in
+      let words = ProcessTable.words(of: pid)
+      return words.count > 1 ? Service(name: words[1], pid: pid) : nil
+    }
+    for service in found { seen.insert(service.pid) }
+    return found
+  }
+
+  public func pid(of name: String) -> Int32? { children().first { $0.name == name }?.pid }
+
+  /// Processes that were services of this run, or name its folder, and live though the supervisor has ended.
+  public func leftovers() -> [String] {
+    ProcessTable.pids().compactMap { pid in
+      let words = ProcessTable.words(of: pid)
+      let isOurs =
+        words.first.map { $0.hasSuffix("weir") } == true
+        && (seen.contains(pid) || words.contains { $0 == folder || $0.hasPrefix(folder + "/") })
+      return isOurs && pid != getpid() ? "\(pid): \(words.joined(separator: " "))" : nil
+    }
+  }
+
+  /// A JSON file of the run's folder; null when it is absent or no JSON.
+  public func json(_ name: String) -> JSONValue {
+    guard let bytes = try? Files.read(folder + "/" + name) else { return .null }
+    return bytes.withUnsafeBytes { (try? JSONValue(parsing: $0)) ?? .null }
+  }
+
+  public var manifest: JSONValue { json("run_manifest.json") }
+
+  /// What `run_status.json` says of a service now.
+  public func state(of name: String) -> (pid: Int32, state: String)? {
+    let status = json("run_status.json")
+    guard let entry = (status["status"]?["processes"] ?? status["processes"])?[name] else { return nil }
+    return (Int32(truncatingIfNeeded: entry["pid"]?.integer ?? 0), entry["state"]?.text ?? "")
+  }
+
+  /// True when a process of the service lives, is not `old`, and its supervisor calls it healthy.
+  public func isReady(_ name: String, after old: Int32 = 0) -> Bool {
+    guard let state = state(of: name), state.state == "healthy", state.pid != old, state.pid > 0 else {
+      return false
+    }
+    return ProcessTable.isAlive(state.pid)
+  }
+
+  /// Waits until it holds.
+  ///
+  /// - Returns: seconds waited; nil when the time was over or the supervisor had ended.
+  @discardableResult
+  public func wait(_ secondsMax: Double, until holds: () -> Bool) -> Double? {
+    let start = DispatchTime.now().uptimeNanoseconds
+    while true {
+      let passed = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
+      if holds() { return passed }
+      guard passed < secondsMax, process.isRunning else { return nil }
+      usleep(2000)
+    }
+  }
+
+  /// Waits until all of the services are ready.
+  @discardableResult
+  public func waitReady(_ names: [String] = SupervisedRun.services, seconds: Double = 20) -> Double? {
+    wait(seconds) { names.allSatisfy { isReady($0) } }
+  }
+}
+
+/// Linux's table of processes.
+public enum ProcessTable {
+  public static func pids() -> [Int32] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+  }
+
+  /// The words of a process' command line; empty for one that has ended.
+  public static func words(of pid: Int32) -> [String] {
+    guard let bytes = try? Files.read("/proc/\(pid)/cmdline") else { return [] }
+    return bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast().map {
+      String(decoding: $0, as: UTF8.self)
+    }
+  }
+
+  /// Parent and state letter of a process.
+  private static func entry(of pid: Int32) -> (parent: Int32, state: Character)? {
+    guard let bytes = try? Files.read("/proc/\(pid)/stat") else { return nil }
+    // The name before the last parenthesis may hold anything.
+    let fields =
+      String(decoding: bytes, as: UTF8.self).split(separator: ")").last?.split(separator: " ") ?? []
+    guard fields.count > 1, let parent = Int32(fields[1]), let state = fields[0].first else { return nil }
+    return (parent, state)
+  }
+
+  /// Living children, without those that only wait to be asked for their exit code.
+  public static func children(of parent: Int32) -> [Int32] {
+    // The kernel's own list is thirty times cheaper than a look at every process; some kernels lack it.
+    let tasks = (try? Files.list("/proc/\(parent)/task")) ?? []
+    let lists = tasks.compactMap { try? Files.read("/proc/\(parent)/task/\($0)/children") }
+    let candidates =
+      lists.isEmpty
+      ? pids()
+      : lists.flatMap { String(decoding: $0, as: UTF8.self).split(separator: " ").compactMap { Int32($0) } }
+    return candidates.filter { pid in
+      guard let entry = entry(of: pid) else { return false }
+      return entry.parent == parent && entry.state != "Z"
+    }
+  }
+
+  public static func isAlive(_ pid: Int32) -> Bool {
+    guard let entry = entry(of: pid) else { return false }
+    return entry.state != "Z" && entry.state != "X"
+  }
+}
