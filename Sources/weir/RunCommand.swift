@@ -46,7 +46,7 @@ enum RunCommand {
       reload: {
         let loaded = try Configuring.load(arguments)
         return ReloadedConfiguration(
-          configuration: Configuring.withEnvironment(loaded), version: loaded.version, json: loaded.json)
+          configuration: try Configuring.withTimeSeries(loaded), version: loaded.version, json: loaded.json)
       })
     if arguments.isJSON {
       try console.print(json: manifest)
@@ -58,7 +58,7 @@ enum RunCommand {
 
   static func options(_ arguments: ParsedArguments) throws -> RunOptions {
     let loaded = try Configuring.load(arguments)
-    let configuration = Configuring.withEnvironment(loaded)
+    let configuration = try Configuring.withTimeSeries(loaded)
     let environment = ProcessEnvironment.variables()
     let services = try services(arguments.text("enable")!)
     let source = try source(arguments, configuration.run)
@@ -71,7 +71,7 @@ enum RunCommand {
       services: services, sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
       minutes: arguments.double("minutes"), folder: arguments.text("run-dir") ?? RunOptions.newFolder(),
       source: source, symbols: symbols, configuration: configuration, configurationVersion: loaded.version,
-      configurationText: loaded.render(), configurationJSON: loaded.json, faults: arguments.text("faults"),
+      configurationText: loaded.render(omitsSecrets: true), configurationJSON: loaded.json, faults: arguments.text("faults"),
       isReplay: isReplay, environment: environment)
   }
 

@@ -54,7 +54,7 @@ final class RunWatch {
   func reload(_ loaded: ReloadedConfiguration) throws { try rules.reload(loaded.configuration) }
 
   /// The last export; then `done`.
-  func finish(_ done: @escaping () -> Void) { exports.finish(counters, done) }
+  func finish(_ done: @escaping () -> Void) { exports.finish(done) }
 
   // MARK: Metrics of the run itself
 
@@ -116,7 +116,7 @@ final class RunWatch {
       latest = found
       let now = EventLoop.wallNow()
       rules.judge(found, own: registry.samples(), at: now)
-      exports.offer(counters, at: now)
+      exports.noteRows()
       noteMode(now)
     }
     if waiting == 0 { return finish() }
