@@ -1,6 +1,7 @@
 import CommandLineKit
 import Configuration
 import Core
+import Net
 import Services
 import Store
 import Telemetry
@@ -37,8 +38,8 @@ enum RunCommand {
     let options = try options(arguments)
     let console = arguments.console
     let log = Log.standardError(
-      service: "run", run: options.folder, format: options.configuration.run.logFormat,
-      level: options.configuration.run.logLevel)
+      service: "run", run: Files.name(options.folder), format: format(options.configuration.run.logFormat),
+      level: arguments.has("quiet") ? .warning : .info, now: { EventLoop.wallNow() })
     let service = try RunService(options, log: log)
     var table = LiveTable(console)
     let (manifest, holds) = try service.run(
@@ -73,6 +74,14 @@ enum RunCommand {
       source: source, symbols: symbols, configuration: configuration, configurationVersion: loaded.version,
       configurationText: loaded.render(omitsSecrets: true), configurationJSON: loaded.json, faults: arguments.text("faults"),
       isReplay: isReplay, environment: environment)
+  }
+
+  private static func format(_ choice: RunConfiguration.LogFormat) -> Log.Format? {
+    switch choice {
+    case .auto: nil
+    case .json: .json
+    case .human: .human
+    }
   }
 
   private static func services(_ text: String) throws -> [ServiceName] {

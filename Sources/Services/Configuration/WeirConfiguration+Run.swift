@@ -2,6 +2,10 @@ import Configuration
 
 extension WeirConfiguration {
   static let runKeys: [ConfigKey<WeirConfiguration>] = [
+    .text("run.venue", \.run.venue, "whose market: embedded, live, testnet or an address"),
+    .texts("run.symbols", \.run.symbols, count: 1...1024, "instruments of the run"),
+    .text("run.rules", \.run.rules, "file of alert rules; empty for the one that comes with Weir"),
+    .choice("run.log_format", \.run.logFormat, "of the supervisor's log; auto: JSON unless on a terminal"),
     .integer("run.backoff_ms_min", \.run.backoffMsMin, 1...60_000, "wait before a service's first restart"),
     .integer("run.backoff_ms_max", \.run.backoffMsMax, 1...600_000, "it doubles up to this"),
     .integer(

@@ -26,6 +26,19 @@ public struct RunConfiguration: Equatable, Sendable {
   /// Between two readings of the services' metrics.
   public var scrapeSeconds = 5
 
+  /// Whose market, where the command line names none: `embedded`, `live`, `testnet` or an address.
+  public var venue = "embedded"
+  public var symbols = ["BTCUSDT", "ETHUSDT"]
+  /// The file of alert rules; empty for the one that comes with Weir.
+  public var rules = ""
+  public var logFormat = LogFormat.auto
+
+  public enum LogFormat: String, CaseIterable, Sendable {
+    /// For people on a terminal, JSON otherwise.
+    case auto
+    case json, human
+  }
+
   public init() {}
 
   /// What single ranges cannot say: key and message.

@@ -26,13 +26,13 @@ final class RunExports {
         series: ExportSeries(run: run.record.runID, instance: RunExports.hostName()),
         credentials: try ExportCredentials.load(
           environment: environment, tokenFile: configuration.export.tokenFile),
-        seed: seed, report: { log.warning("export", [("text", $0)]) })
+        seed: seed, report: { log.warning("export", ["text": .text($0)]) })
     }
     let token = environment["WEIR_ALERT_TOKEN"] ?? ""
     delivery = AlertDelivery(
       on: run.loop, settings: configuration.alertDelivery, run: run.record.runID,
       token: token.isEmpty ? .none : try ExportCredentials.token(token), seed: seed &+ 1,
-      log: { log.warning("alert", [("text", $0)]) })
+      log: { log.warning("alert", ["text": .text($0)]) })
   }
 
   private static func hostName() -> String {
@@ -47,7 +47,7 @@ final class RunExports {
     guard let exporter else { return }
     exporter.checkReachability { [weak run] warning in
       guard let warning, let run else { return }
-      run.log.warning("export", [("text", warning)])
+      run.log.warning("export", ["text": .text(warning)])
       run.record.notes.append(warning)
     }
     exporter.start { [weak self] in self?.points ?? [] }
