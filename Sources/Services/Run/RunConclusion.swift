@@ -56,8 +56,8 @@ enum RunConclusion {
     let total = record.resources["total"] ?? .init()
     let megabytes = Double(total.maxRSSBytes) / 1_048_576
     demand(
-      "rss_total_mb", JSONValue.rounded(megabytes, 1).text ?? "", "< \(run.run.rssMBMax)",
-      megabytes < Double(run.run.rssMBMax))
+      "rss_total_mb", JSONValue.rounded(megabytes, 1).text ?? "", "< \(run.run.rssMiBMax)",
+      megabytes < Double(run.run.rssMiBMax))
     demand(
       "open_files_total", "\(total.maxOpenFiles)", "< \(run.run.openFilesMax)",
       total.maxOpenFiles < run.run.openFilesMax)
