@@ -331,9 +331,10 @@ public struct Supervision: Sendable {
   }
 
   private mutating func terminate(_ service: ServiceName, _ nowNs: Int64) {
+    let graceEndsNs = nowNs + Int64(configuration.stopGraceSeconds) * Nanoseconds.second
     update(service) {
       $0.state = .stopping
-      $0.killAtNs = nowNs + Int64(configuration.stopGraceSeconds) * Nanoseconds.second
+      $0.killAtNs = graceEndsNs
     }
     actions.append(.terminate(service))
   }
