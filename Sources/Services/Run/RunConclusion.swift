@@ -204,7 +204,7 @@ enum RunConclusion {
 
 extension RunService {
   /// `run_status.json`, and what `weir ctl status` shows.
-  var statusJSON: JSONValue {
+  public var statusJSON: JSONValue {
     let now = EventLoop.monotonicNow()
     return .object([
       "run_id": .string(record.runID), "t": .string(UTCDate(EventLoop.wallNow()).isoText),
