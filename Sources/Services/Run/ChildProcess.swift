@@ -128,7 +128,7 @@ public final class ChildProcess {
     } catch {
       for source in [watch, input, output] { loop.remove(source) }
       ChildProcess.discard(pid)
-      throw .system("watch the process \(name)", EMFILE)
+      throw .cannotWatch("the process \(name)", error)
     }
     self.input = input
     self.output = output

@@ -54,7 +54,7 @@ public final class ControlSocket {
     self.handler = handler
     let listener = ControlListener(try ControlSocket.listen(in: folder), folder)
     do throws(NetError) { try loop.add(listener, interest: .read) } catch {
-      throw .system("watch the socket in \(folder)", EMFILE)
+      throw .cannotWatch("the socket in \(folder)", error)
     }
     self.listener = listener
     listener.server = self

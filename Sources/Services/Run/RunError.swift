@@ -1,5 +1,6 @@
 import Core
 import Glibc
+import Net
 
 /// What went wrong between a supervisor, its children and those who talk to it.
 public enum RunError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -44,5 +45,13 @@ public enum RunError: Error, Equatable, Sendable, CustomStringConvertible {
       "the weir run in \(folder) belongs to another user; call as that user or as root"
     case .protocol(let reason): reason
     }
+  }
+}
+
+extension RunError {
+  /// A loop that cannot watch a descriptor.
+  static func cannotWatch(_ what: String, _ error: NetError) -> RunError {
+    if case .system(_, let code) = error { return .system("watch \(what)", code) }
+    return .protocol("\(error)")
   }
 }
