@@ -1,4 +1,5 @@
 import Binance
+import Broker
 import Configuration
 import Core
 import Flow
@@ -45,8 +46,10 @@ public struct WeirConfiguration: Sendable {
   public var harvest = HarvestConfiguration()
   public var tape = TapeSettings()
   public var sink = SinkSettings()
+  public var broker = BrokerConfiguration()
   /// Days of reports are cut at midnight of this zone: an IANA name or an offset such as +08:00.
   public var reportTimeZone = "UTC"
+  public var reportIntervalSeconds = 60
   public var instruments: [String: InstrumentDecimals] = [:]
 
   public init() {}
@@ -104,7 +107,7 @@ extension WeirConfiguration {
   /// The key table: what `config/defaults.yaml`, `WEIR__…` variables and `--set` may say.
   public static let schema = ConfigSchema(
     defaults: WeirConfiguration(),
-    keys: venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys,
+    keys: venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys + brokerKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
