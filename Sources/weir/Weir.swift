@@ -5,7 +5,8 @@ struct Weir {
   static let tool = CommandLineTool(
     name: "weir", summary: "order flow of Binance perpetuals: tape, signals, reports", version: "0.1.0",
     commands: [
-      HarvestCommand.command, SignalCommand.command, ReplayCommand.command, ImportCommand.command,
+      HarvestCommand.command, SignalCommand.command, ReplayCommand.command, BrokerCommand.command,
+      ReportCommand.command, ImportCommand.command,
       VenueCommand.command,
       TapeCommand.command,
       ParityCommand.command, ConfigCommand.command, DoctorCommand.command,
