@@ -6,7 +6,8 @@ struct Weir {
     name: "weir", summary: "order flow of Binance perpetuals: tape, signals, reports", version: "0.1.0",
     commands: [
       RunCommand.command, CtlCommand.command, SoakCommand.command, AlertsCommand.command,
-      HarvestCommand.command, SignalCommand.command, ReplayCommand.command, ImportCommand.command,
+      HarvestCommand.command, SignalCommand.command, BrokerCommand.command, ReportCommand.command,
+      ReplayCommand.command, ImportCommand.command,
       VenueCommand.command, TapeCommand.command, ParityCommand.command, ConfigCommand.command,
       DoctorCommand.command,
     ])

@@ -1,4 +1,5 @@
 import Binance
+import Broker
 import Configuration
 import Core
 import Flow
@@ -48,8 +49,10 @@ public struct WeirConfiguration: Sendable {
   public var sink = SinkSettings()
   public var export = ExportSettings()
   public var alertDelivery = AlertDeliverySettings()
+  public var broker = BrokerConfiguration()
   /// Days of reports are cut at midnight of this zone: an IANA name or an offset such as +08:00.
   public var reportTimeZone = "UTC"
+  public var reportIntervalSeconds = 60
   public var instruments: [String: InstrumentDecimals] = [:]
 
   public init() {}
@@ -107,7 +110,8 @@ extension WeirConfiguration {
   /// The key table: what `config/defaults.yaml`, `WEIR__…` variables and `--set` may say.
   public static let schema = ConfigSchema(
     defaults: WeirConfiguration(),
-    keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys + exportKeys,
+    keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + brokerKeys + storageKeys
+      + exportKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
