@@ -66,7 +66,7 @@ struct ChaosVerification {
 
   private mutating func compareParity() throws {
     let parity = try execute(["parity", folder, "--json"])
-    let isExact = parity.code == 0 && parity.last["verdict"]?.text == "exact"
+    let isExact = parity.code == 0 && parity.last["exact"]?.boolean == true
     add(
       "sinks equal", isExact,
       isExact

@@ -100,10 +100,13 @@ public final class SupervisedRun {
     return found
   }
 
-  /// The services that live, are called healthy by their supervisor, and are none of the `old` processes.
+  /// The services that live, have said that they are ready, and are none of the `old` processes.
   public func ready(after old: Set<Int32> = []) -> Set<String> {
-    let healthy = states().filter { $0.value.state == "healthy" && !old.contains($0.value.pid) }
-    return Set(healthy.filter { ProcessTable.isAlive($0.value.pid) }.keys)
+    // A degraded service works; its source was down at the last look.
+    let working = states().filter {
+      ["healthy", "degraded"].contains($0.value.state) && !old.contains($0.value.pid)
+    }
+    return Set(working.filter { ProcessTable.isAlive($0.value.pid) }.keys)
   }
 
   /// Waits until it holds.
