@@ -33,10 +33,10 @@ public struct LoadedConfig<Root: Sendable>: Sendable {
   /// The merged configuration as YAML, each value that is not a default with a comment naming its origin.
   ///
   /// Loading the text again gives the same configuration, except for secrets: those are shown as
-  /// `<redacted>`, which the loader refuses.
-  public func render() -> String {
+  /// `<redacted>`, which the loader refuses, or left out.
+  public func render(omitsSecrets: Bool = false) -> String {
     var outline = ConfigOutline()
-    for key in schema.allKeys(in: value) {
+    for key in schema.allKeys(in: value) where !(omitsSecrets && key.isSecret) {
       let origin = origin(of: key.path)
       let note = origin == .builtIn ? nil : origin.description
       outline.add(key.path, shown(key), note: note)

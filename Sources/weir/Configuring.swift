@@ -27,7 +27,7 @@ enum Configuring {
 
 extension Configuring {
   /// `REPORT_TZ` stands above the file's time zone and below the command line's.
-  static func withEnvironment(_ loaded: LoadedConfig<WeirConfiguration>) -> WeirConfiguration {
+  static func withReportZone(_ loaded: LoadedConfig<WeirConfiguration>) -> WeirConfiguration {
     var value = loaded.value
     if let zone = ProcessEnvironment.variables()["REPORT_TZ"], !zone.isEmpty,
       loaded.origin(of: "report.time_zone") != .commandLine

@@ -30,7 +30,7 @@ enum ReplayCommand {
         tape: arguments.argument("tape"), out: arguments.text("out")!,
         sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
         speed: try speed(arguments.text("speed")!),
-        finalBooks: arguments.text("final-books"), configuration: Configuring.withEnvironment(loaded),
+        finalBooks: arguments.text("final-books"), configuration: Configuring.withReportZone(loaded),
         configurationVersion: loaded.version)
     ) { progress.update($0) }
     progress.finish()

@@ -1,6 +1,7 @@
 import CommandLineKit
 import Configuration
 import Core
+import Net
 import Services
 import Store
 import Telemetry
@@ -37,8 +38,8 @@ enum RunCommand {
     let options = try options(arguments)
     let console = arguments.console
     let log = Log.standardError(
-      service: "run", run: options.folder, format: options.configuration.run.logFormat,
-      level: options.configuration.run.logLevel)
+      service: "run", run: Files.name(options.folder), format: format(options.configuration.run.logFormat),
+      level: arguments.has("quiet") ? .warning : .info, now: { EventLoop.wallNow() })
     let service = try RunService(options, log: log)
     var table = LiveTable(console)
     let (manifest, holds) = try service.run(
@@ -46,7 +47,7 @@ enum RunCommand {
       reload: {
         let loaded = try Configuring.load(arguments)
         return ReloadedConfiguration(
-          configuration: Configuring.withEnvironment(loaded), version: loaded.version, json: loaded.json)
+          configuration: try Configuring.withTimeSeries(loaded), version: loaded.version, json: loaded.json)
       })
     if arguments.isJSON {
       try console.print(json: manifest)
@@ -58,7 +59,7 @@ enum RunCommand {
 
   static func options(_ arguments: ParsedArguments) throws -> RunOptions {
     let loaded = try Configuring.load(arguments)
-    let configuration = Configuring.withEnvironment(loaded)
+    let configuration = try Configuring.withTimeSeries(loaded)
     let environment = ProcessEnvironment.variables()
     let services = try services(arguments.text("enable")!)
     let source = try source(arguments, configuration.run)
@@ -71,8 +72,16 @@ enum RunCommand {
       services: services, sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
       minutes: arguments.double("minutes"), folder: arguments.text("run-dir") ?? RunOptions.newFolder(),
       source: source, symbols: symbols, configuration: configuration, configurationVersion: loaded.version,
-      configurationText: loaded.render(), configurationJSON: loaded.json, faults: arguments.text("faults"),
+      configurationText: loaded.render(omitsSecrets: true), configurationJSON: loaded.json, faults: arguments.text("faults"),
       isReplay: isReplay, environment: environment)
+  }
+
+  private static func format(_ choice: RunConfiguration.LogFormat) -> Log.Format? {
+    switch choice {
+    case .auto: nil
+    case .json: .json
+    case .human: .human
+    }
   }
 
   private static func services(_ text: String) throws -> [ServiceName] {

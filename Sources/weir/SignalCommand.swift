@@ -33,7 +33,7 @@ enum SignalCommand {
       ReplayOptions(
         tape: arguments.argument("tape"), out: arguments.text("out")!,
         sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
-        finalBooks: arguments.text("final-books"), configuration: Configuring.withEnvironment(loaded),
+        finalBooks: arguments.text("final-books"), configuration: Configuring.withReportZone(loaded),
         configurationVersion: loaded.version),
       following: follower
     ) { progress.update($0) }

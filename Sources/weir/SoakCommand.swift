@@ -30,7 +30,7 @@ enum SoakCommand {
     let soak = try Soak(
       SoakOptions(
         minutes: arguments.double("minutes")!, folder: folder, arguments: words,
-        configuration: Configuring.withEnvironment(loaded), configurationVersion: loaded.version,
+        configuration: Configuring.withReportZone(loaded), configurationVersion: loaded.version,
         environment: ProcessEnvironment.variables()),
       note: { arguments.console.note("weir soak: \($0)") })
     let verdict = try soak.run()

@@ -43,6 +43,7 @@ public struct WeirConfiguration: Sendable {
   public var signal = SignalConfiguration()
   public var venues = Venues()
   public var harvest = HarvestConfiguration()
+  public var run = RunConfiguration()
   public var tape = TapeSettings()
   public var sink = SinkSettings()
   public var export = ExportSettings()
@@ -106,7 +107,7 @@ extension WeirConfiguration {
   /// The key table: what `config/defaults.yaml`, `WEIR__…` variables and `--set` may say.
   public static let schema = ConfigSchema(
     defaults: WeirConfiguration(),
-    keys: venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys + exportKeys,
+    keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys + exportKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
@@ -242,6 +243,7 @@ extension WeirConfiguration {
       flow.fusion.cooldownStrongMs <= flow.fusion.cooldownMs, "fusion.cooldown_strong_ms",
       "must not exceed fusion.cooldown_ms")
     for issue in root.harvest.issues { demand(false, "harvest." + issue.key, issue.message) }
+    for issue in root.run.issues { demand(false, "run." + issue.key, issue.message) }
     return issues + root.exportChecks
   }
 }

@@ -178,6 +178,11 @@ struct RunRecord {
     return true
   }
 
+  mutating func degrade(_ transition: JSONValue) {
+    if degradations.count == RunRecord.alertsMax { degradations.removeFirst() }
+    degradations.append(transition)
+  }
+
   // MARK: Documents
 
   var harvesterJSON: JSONValue {

@@ -1,39 +1,32 @@
 import Configuration
 import Core
 import Net
+import Telemetry
 
 /// What `weir ctl` may ask, and SIGHUP.
 extension RunService {
-  private static func refused(_ reason: String) -> JSONValue {
-    .object(["ok": .bool(false), "error": .string(reason)])
-  }
-
-  private static func done(_ result: JSONValue) -> JSONValue {
-    .object(["ok": .bool(true), "result": result])
-  }
-
   /// Performs a command of the control socket.
-  func perform(_ name: String, _ arguments: JSONValue, _ answer: @escaping (JSONValue) -> Void) {
+  func perform(_ name: String, _ arguments: JSONValue, _ answer: @escaping ControlSocket.Answer) {
     if name != "status", name != "alerts" {
-      log.info("ctl", [("command", name), ("arguments", arguments.text())])
+      log.info("ctl", ["command": .text(name), "arguments": .text(arguments.text())])
     }
     let isOn = arguments["on"]?.boolean ?? true
     switch name {
-    case "status": answer(RunService.done(statusJSON))
-    case "alerts": answer(RunService.done(.array(record.alerts.map(\.json))))
+    case "status": answer(.success(statusJSON))
+    case "alerts": answer(.success(.array(record.alerts.map(\.json))))
     case "drain":
       stop(reason: "weir ctl drain")
-      answer(RunService.done(.string("draining; the run ends when everything has been read")))
+      answer(.success(.string("draining; the run ends when everything has been read")))
     case "reload": answer(reload())
     case "restart":
       guard let service = arguments["service"]?.text.flatMap({ ServiceName(rawValue: $0) }) else {
-        return answer(RunService.refused("no such service; there are \(serviceList)"))
+        return answer(.failure(.refused("no such service; there are \(serviceList)")))
       }
       guard service != .venue, supervision.restart(service, EventLoop.monotonicNow()) else {
-        return answer(RunService.refused("\(service.rawValue) is not running, or cannot be restarted"))
+        return answer(.failure(.refused("\(service.rawValue) is not running, or cannot be restarted")))
       }
       step()
-      answer(RunService.done(.string("\(service.rawValue) is being restarted")))
+      answer(.success(.string("\(service.rawValue) is being restarted")))
     case "restart-ws": ask("restart-ws", .object([]), answer)
     case "rebuild-snapshot":
       ask("rebuild-snapshot", arguments["symbol"].map { .object(["symbol": $0]) } ?? .object([]), answer)
@@ -48,64 +41,67 @@ extension RunService {
       give(answer, "shadow signals \(isOn ? "paused" : "resumed")")
     case "mode":
       guard let mode = arguments["value"]?.text, ["auto", "quiet", "active"].contains(mode) else {
-        return answer(RunService.refused("mode is auto, quiet or active"))
+        return answer(.failure(.refused("mode is auto, quiet or active")))
       }
       watch.operatorEffects.mode = mode
       give(answer, "mode \(mode)")
-    default: answer(RunService.refused("unknown command \(name)"))
+    default: answer(.failure(.refused("unknown command \(name)")))
     }
   }
 
   private var serviceList: String { options.plan.map(\.rawValue).joined(separator: ", ") }
 
   /// Applies what the operator wants, by way of the harvester's tape.
-  private func give(_ answer: @escaping (JSONValue) -> Void, _ text: String) {
+  private func give(_ answer: @escaping ControlSocket.Answer, _ text: String) {
     guard options.plan.contains(.harvest) else {
-      return answer(RunService.refused("this run reads a finished tape; nothing can be added to it"))
+      return answer(.failure(.refused("this run reads a finished tape; nothing can be added to it")))
     }
     watch.applyEffects(by: "ctl") { problem in
-      answer(problem.map { RunService.refused($0) } ?? RunService.done(.string(text)))
+      answer(problem.map { .failure(.refused($0)) } ?? .success(.string(text)))
     }
   }
 
   private func ask(
-    _ command: String, _ arguments: JSONValue, _ answer: @escaping (JSONValue) -> Void
+    _ command: String, _ arguments: JSONValue, _ answer: @escaping ControlSocket.Answer
   ) {
     guard let harvest = children[.harvest] else {
-      return answer(RunService.refused("harvest is not running"))
+      return answer(.failure(.refused("harvest is not running")))
     }
     harvest.request(command, arguments, timeoutNs: 5 * Nanoseconds.second) { result in
       switch result {
-      case .success(let detail): answer(RunService.done(.string(detail.isEmpty ? "done" : detail)))
-      case .failure(let error): answer(RunService.refused("\(error)"))
+      case .success(let detail): answer(.success(.string(detail.isEmpty ? "done" : detail)))
+      case .failure(let error): answer(.failure(.refused("\(error)")))
       }
     }
   }
 
   // MARK: Reload
 
+  /// Sockets are open and services are started by then.
+  private static let fixedKeys: Set<String> = ["run.metrics_port", "run.symbols", "run.venue", "run.log_format"]
+
   /// Loads the configuration again and takes over what a running run can: an invalid one changes nothing.
   ///
   /// Gates and fusion thresholds go onto the tape, so that a replay changes them at the same record; the rules
-  /// file, exports and the supervisor's own limits are taken at once. Anything else has shaped files, windows or
+  /// file and the supervisor's own limits are taken at once. Anything else has shaped files, windows or
   /// connections already and needs a new run: it is named, and stays as it was.
   @discardableResult
-  func reload() -> JSONValue {
+  func reload() -> Result<JSONValue, RunError> {
     let time = UTCDate(EventLoop.wallNow()).isoText
     func note(_ members: KeyValuePairs<String, JSONValue>) -> JSONValue {
       let entry: JSONValue = .object([.init("t", .string(time))] + members.map { .init($0.key, $0.value) })
       if record.reloads.count < RunRecord.reloadsMax { record.reloads.append(entry) }
       return entry
     }
-    guard let reloadConfiguration else { return RunService.refused("this run has no configuration to reload") }
+    guard let reloadConfiguration else { return .failure(.refused("this run has no configuration to reload")) }
     let loaded: ReloadedConfiguration
     do {
       loaded = try reloadConfiguration()
       try watch.reload(loaded)
     } catch {
-      log.error("reload_refused", [("reason", "\(error)")])
+      log.error("reload_refused", ["reason": .text("\(error)")])
       _ = note(["ok": .bool(false), "error": .string("\(error)")])
-      return RunService.refused("the configuration was not taken, the old one stays: \(error)")
+      return .failure(.refused("the configuration was not taken, the old one stays: \(error)"))
     }
     let before = flat(current.json["values"])
     let after = flat(loaded.json["values"])
@@ -116,31 +112,31 @@ extension RunService {
       if key.hasPrefix("gates.") || key.hasPrefix("fusion.") {
         stages.append(.init(key, value))
         applied.append(key)
-      } else if ["run.", "alerts.", "export."].contains(where: { key.hasPrefix($0) }) {
+      } else if key.hasPrefix("run."), !RunService.fixedKeys.contains(key) {
         applied.append(key)
       } else {
         kept.append(key)
       }
     }
     current = loaded
+    run = loaded.configuration.run
+    supervision.configuration = run
     if !stages.isEmpty {
       let control: JSONValue = .object([
         "control": .string("params"), "version": .string(loaded.version), "values": .object(stages),
         "by": .string("reload"),
       ])
       ask("control", control) { [weak self] answer in
-        if answer["ok"]?.boolean != true {
-          self?.log.error("params_refused", [("reason", answer["error"]?.text ?? "")])
-        }
+        if case .failure(let error) = answer { self?.log.error("params_refused", ["reason": .error(error)]) }
       }
     }
     log.info(
       "reloaded",
       [
-        ("applied", applied.joined(separator: ",")), ("need_a_new_run", kept.joined(separator: ",")),
-        ("config_version", loaded.version),
+        "applied": .text(applied.joined(separator: ",")), "need_a_new_run": .text(kept.joined(separator: ",")),
+        "config_version": .text(loaded.version),
       ])
-    return RunService.done(
+    return .success(
       note([
         "ok": .bool(true), "config_version": .string(loaded.version),
         "applied": .array(applied.map { .string($0) }), "need_a_new_run": .array(kept.map { .string($0) }),

@@ -20,7 +20,7 @@ public final class RunService {
   let loop: EventLoop
   let options: RunOptions
   let log: Log
-  let run: RunConfiguration
+  var run: RunConfiguration
   var supervision: Supervision
   var record: RunRecord
   var children: [ServiceName: ChildProcess] = [:]
@@ -114,12 +114,12 @@ public final class RunService {
     if let minutes = options.minutes {
       loop.after(Int64(minutes * Double(Nanoseconds.minute))) { [unowned self] in stop(reason: "time is over") }
     }
-    every(Int64(run.healthSeconds) * Nanoseconds.second) { [unowned self] in checkHealth() }
-    every(Int64(run.scrapeSeconds) * Nanoseconds.second) { [unowned self] in
+    every({ $0.healthSeconds }) { [unowned self] in checkHealth() }
+    every({ $0.scrapeSeconds }) { [unowned self] in
       sampleResources()
       watch.scrape()
     }
-    log.info("run_started", [("run_id", record.runID), ("folder", options.folder)])
+    log.info("run_started", ["run_id": .text(record.runID), "folder": .text(options.folder)])
     supervision.start(EventLoop.monotonicNow())
     step()
     loop.run()
@@ -130,16 +130,21 @@ public final class RunService {
     return try conclude()
   }
 
-  func every(_ intervalNs: Int64, _ job: @escaping () -> Void) {
-    loop.after(intervalNs) { [weak self] in
+  /// From deadline to deadline, so that a late turn moves no later one.
+  private func every(
+    _ seconds: @escaping (RunConfiguration) -> Int, since: Int64 = EventLoop.monotonicNow(),
+    _ job: @escaping () -> Void
+  ) {
+    let due = max(since + Int64(seconds(run)) * Nanoseconds.second, EventLoop.monotonicNow())
+    loop.at(due) { [weak self] in
       guard let self, supervision.phase != .done else { return }
       job()
-      every(intervalNs, job)
+      every(seconds, since: due, job)
     }
   }
 
   public func stop(reason: String) {
-    log.info("run_stopping", [("reason", reason)])
+    log.info("run_stopping", ["reason": .text(reason)])
     supervision.stop(EventLoop.monotonicNow(), reason: reason)
     step()
   }
@@ -177,12 +182,12 @@ public final class RunService {
     case .start(let service): start(service)
     case .terminate(let service): children[service]?.terminate()
     case .kill(let service):
-      log.warning("killed", [("process", service.rawValue)])
+      log.warning("killed", ["process": .text(service.rawValue)])
       children[service]?.kill()
     case .drain(let service):
       children[service]?.request("drain", .object([]), timeoutNs: 5 * Nanoseconds.second) { [weak self] result in
         if case .failure(let error) = result {
-          self?.log.warning("drain_refused", [("process", service.rawValue), ("reason", "\(error)")])
+          self?.log.warning("drain_refused", ["process": .text(service.rawValue), "reason": .text("\(error)")])
         }
       }
     case .finish:
@@ -200,15 +205,15 @@ public final class RunService {
         environment: options.serviceEnvironment, errorLog: options.paths.log(service),
         line: { [weak self] line in self?.heard(service, line) },
         noise: { [weak self] text in
-          self?.log.warning("stray_output", [("process", service.rawValue), ("text", text)])
+          self?.log.warning("stray_output", ["process": .text(service.rawValue), "text": .text(text)])
         },
         ended: { [weak self] exit in self?.ended(service, exit) })
       children[service] = child
       record.pids[service] = child.pid
-      log.info("service_started", [("process", service.rawValue), ("pid", "\(child.pid)")])
+      log.info("service_started", ["process": .text(service.rawValue), "pid": .text("\(child.pid)")])
       supervision.started(service, pid: child.pid, EventLoop.monotonicNow())
     } catch {
-      log.error("start_failed", [("process", service.rawValue), ("reason", "\(error)")])
+      log.error("start_failed", ["process": .text(service.rawValue), "reason": .text("\(error)")])
       supervision.failedToStart(service, reason: "\(error)", EventLoop.monotonicNow())
     }
   }
@@ -218,7 +223,7 @@ public final class RunService {
     if line["ready"]?.boolean == true {
       ports[service] = line["metrics_port"]?.integer.flatMap { UInt16(exactly: $0) }
       if service == .venue { venueAddress = line["rest"]?.text ?? "" }
-      log.info("service_ready", [("process", service.rawValue)])
+      log.info("service_ready", ["process": .text(service.rawValue)])
       supervision.ready(service, now)
       if service == .harvest { watch.harvesterIsBack() }
     } else if let summary = line["summary"] {
@@ -235,7 +240,9 @@ public final class RunService {
     if service == .harvest { record.harvester.ended() }
     ports[service] = nil
     children[service] = nil
-    let fields = [("process", service.rawValue), ("exit", reason)]
+    let fields: KeyValuePairs<String, LogValue> = [
+      "process": .text(service.rawValue), "exit": .text(reason),
+    ]
     if isOrderly { log.info("service_ended", fields) } else { log.warning("service_ended", fields) }
     supervision.ended(service, reason: reason, isOrderly: isOrderly, EventLoop.monotonicNow())
     step()
@@ -267,7 +274,7 @@ public final class RunService {
     record.add(sample)
     for service in sample.services {
       if let problem = service.problem {
-        log.warning("not_healthy", [("process", service.name.rawValue), ("problem", problem)])
+        log.warning("not_healthy", ["process": .text(service.name.rawValue), "problem": .text(problem)])
       }
     }
     endReplay()
@@ -288,10 +295,10 @@ public final class RunService {
     let now = EventLoop.monotonicNow()
     for service in options.plan {
       record.add(
-        supervision[service].flatMap { $0.isRunning ? ProcessResources.sample($0.pid) : nil },
+        supervision[service].flatMap { $0.isRunning ? ProcessSample(pid: $0.pid) : nil },
         for: service.rawValue, atNs: now, sinceNs: lastResourcesNs)
     }
-    record.add(ProcessResources.sample(getpid()), for: "run", atNs: now, sinceNs: lastResourcesNs)
+    record.add(ProcessSample(pid: getpid()), for: "run", atNs: now, sinceNs: lastResourcesNs)
     record.addTotal(now)
     lastResourcesNs = now
   }
@@ -301,7 +308,7 @@ public final class RunService {
     do throws(FileError) {
       try Files.writeAtomically(options.paths.status, statusJSON.text(pretty: true) + "\n")
     } catch {
-      log.warning("status_not_written", [("reason", "\(error)")])
+      log.warning("status_not_written", ["reason": .text("\(error)")])
     }
   }
 
@@ -317,7 +324,7 @@ public final class RunService {
     let holds = conditions.allSatisfy(\.holds)
     let manifest = try RunConclusion.manifest(self, state: "finished", conditions: conditions)
     try Files.writeAtomically(options.paths.manifest, manifest.text(pretty: true) + "\n")
-    log.info("run_ended", [("holds", "\(holds)")])
+    log.info("run_ended", ["holds": .text("\(holds)")])
     return (manifest, holds)
   }
 

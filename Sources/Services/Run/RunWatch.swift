@@ -46,7 +46,7 @@ final class RunWatch {
     } isReady: { [unowned run] in
       run.supervision.phase == .running && run.supervision.members.allSatisfy { $0.state == .healthy }
     }
-    run.log.info("metrics", [("url", "http://\(endpoint!.address)/metrics")])
+    run.log.info("metrics", ["url": .text("http://\(endpoint!.address)/metrics")])
     exports.begin(registry)
     rules.begin(registry)
   }
@@ -54,13 +54,19 @@ final class RunWatch {
   func reload(_ loaded: ReloadedConfiguration) throws { try rules.reload(loaded.configuration) }
 
   /// The last export; then `done`.
-  func finish(_ done: @escaping () -> Void) { exports.finish(counters, done) }
+  func finish(_ done: @escaping () -> Void) { exports.finish(done) }
 
   // MARK: Metrics of the run itself
 
+  private static let announced = [
+    MetricCatalog.predictLatency, MetricCatalog.predictUtilization, MetricCatalog.calibrationError,
+    MetricCatalog.costError, MetricCatalog.rollingPrecisionRecall, MetricCatalog.falsePositiveRate,
+  ]
+
   private func registerMetrics() {
     let services = run.options.plan.map(\.rawValue)
-    for definition in MetricCatalog.all { registry.declare(definition) }
+    // Their service is not part of this build; announced, so that rules over them name nothing unknown.
+    for definition in RunWatch.announced { registry.declare(definition) }
     registry.onCollect { [unowned self] in
       for name in services {
         guard let service = ServiceName(rawValue: name), let member = run.supervision[service] else { continue }
@@ -85,9 +91,9 @@ final class RunWatch {
         }
       }
       registry.gauge("weir_run_memory_used_ratio", "memory of this machine in use").set(
-        ProcessResources.memoryUsedRatio() ?? .nan)
+        HostResources.memoryUsedRatio() ?? .nan)
       registry.gauge("weir_run_disk_free_ratio", "free share of the run folder's disk").set(
-        ProcessResources.diskFreeRatio(of: run.options.folder) ?? .nan)
+        HostResources.diskFreeRatio(of: run.options.folder) ?? .nan)
       registry.counter("weir_run_health_checks_total", "looks at all services").set(
         total: Double(run.record.samplesTotal))
       registry.counter("weir_run_health_green_total", "looks at which all were healthy").set(
@@ -116,7 +122,7 @@ final class RunWatch {
       latest = found
       let now = EventLoop.wallNow()
       rules.judge(found, own: registry.samples(), at: now)
-      exports.offer(counters, at: now)
+      exports.noteRows()
       noteMode(now)
     }
     if waiting == 0 { return finish() }
@@ -176,7 +182,7 @@ final class RunWatch {
       harvest.request(name, arguments, timeoutNs: 5 * Nanoseconds.second) { [weak self] result in
         if case .failure(let error) = result {
           problem = "\(error)"
-          self?.run.log.warning("effect_refused", [("command", name), ("reason", "\(error)")])
+          self?.run.log.warning("effect_refused", ["command": .text(name), "reason": .text("\(error)")])
         }
         waiting -= 1
         if waiting == 0 { done(problem) }

@@ -102,7 +102,8 @@ public struct Supervision: Sendable {
   public private(set) var isDrainComplete = false
 
   private(set) var members: [Member]
-  private let configuration: RunConfiguration
+  /// May be changed at any time.
+  var configuration: RunConfiguration
   private let startsAtOnce: Bool
   private var actions: [Action] = []
   private var drainEndsNs: Int64 = .max
