@@ -140,7 +140,8 @@ struct RunTests {
     let status = try ctl("status")
     #expect(status.code == 0)
     let processes = status.last["processes"]?.elements ?? []
-    #expect(Set(processes.compactMap { $0["name"]?.text }).isSuperset(of: SupervisedRun.services))
+    let names = Set(processes.compactMap { $0["name"]?.text })
+    #expect(names.isSuperset(of: SupervisedRun.services))
     for process in processes where SupervisedRun.services.contains(process["name"]?.text ?? "") {
       let port = UInt16(process["metrics_port"]?.integer ?? 0)
       #expect(try Loopback.request(port: port, "GET", "/healthz").status == 200)
