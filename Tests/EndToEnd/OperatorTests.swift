@@ -35,10 +35,10 @@ struct OperatorTests {
 
   /// Stops it and expects an orderly end within a time.
   private func stop(_ run: SupervisedRun, secondsMax: Double = 30) throws {
-    let start = Date()
+    let began = Date()
     let (code, _) = try run.process.stop()
     #expect(code <= 1, "\(run.process.errorText.suffix(2000))")
-    #expect(Date().timeIntervalSince(start) < secondsMax)
+    #expect(Date().timeIntervalSince(began) < secondsMax)
     #expect(run.manifest["unread_records"]?.integer == 0)
     #expect(run.leftovers() == [])
   }
@@ -169,12 +169,12 @@ struct OperatorTests {
     let run = try start(scratch)
     usleep(UInt32(milliseconds) * 1000)
     _ = run.children()
-    let start = Date()
+    let began = Date()
     run.process.signal(SIGTERM)
     let (code, _) = try run.process.wait()
     // Before its handler is there the kernel ends it: 128 + 15, and there is nothing yet to lose.
     #expect(code <= 1 || (code == 143 && milliseconds <= 30), "\(code) \(run.process.errorText.suffix(1000))")
-    #expect(Date().timeIntervalSince(start) < 20)
+    #expect(Date().timeIntervalSince(began) < 20)
     usleep(300_000)
     #expect(run.leftovers() == [])
     if Files.exists(run.folder + "/tape") {
@@ -190,8 +190,8 @@ struct OperatorTests {
     _ = first.children()
     first.process.signal(SIGKILL)
     _ = try first.process.wait()
-    let start = Date()
-    while !first.leftovers().isEmpty, Date().timeIntervalSince(start) < 10 { usleep(50_000) }
+    let began = Date()
+    while !first.leftovers().isEmpty, Date().timeIntervalSince(began) < 10 { usleep(50_000) }
     #expect(first.leftovers() == [], "services end with their supervisor")
     let second = try start(scratch)
     try #require(second.waitReady() != nil, "\(second.process.errorText.suffix(2000))")
@@ -317,5 +317,5 @@ private final class SmallDisk {
     guard mount("tmpfs", path, "tmpfs", 0, "size=\(mebibytes)m") == 0 else { return nil }
   }
 
-  deinit { umount2(path, Int32(MNT_DETACH.rawValue)) }
+  deinit { umount2(path, Int32(MNT_DETACH)) }
 }
