@@ -109,7 +109,7 @@ enum ChaosCommand {
   }
 
   /// Short waits of the strategy, so that kills meet confirmed signals and orders and not the warm-up that
-  /// follows each; and a supervisor that never gives up.
+  /// follows each; and a supervisor that does not give up.
   private static let configurationText = """
     flow:
       history_ms: 60000
@@ -118,7 +118,8 @@ enum ChaosCommand {
       resync_cooldown_ms: 200
       reconnect_cooldown_ms: 200
     run:
-      restarts_max: 100000
+      restarts_max: 1000
+      stable_s: 1
 
     """
 }

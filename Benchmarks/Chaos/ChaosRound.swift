@@ -33,6 +33,7 @@ final class ChaosRound {
   private(set) var leftovers: [String] = []
   /// What the run judged itself by; kills may break some, e.g. its share of green looks.
   private(set) var conditions: [JSONValue] = []
+  private var slain: Set<Int32> = []
 
   init(_ options: Options) { self.options = options }
 
@@ -43,7 +44,7 @@ final class ChaosRound {
     let run = try SupervisedRun(
       folder: options.folder, options.runWords + options.settings, binary: options.binary)
     startUp(run, plan)
-    guard let seconds = run.waitReady(options.services, seconds: 30) else {
+    guard let seconds = run.waitReady(seconds: 30) else {
       problems.append("not all services became ready within 30 s of the start")
       finish(run, [])
       return
@@ -107,17 +108,19 @@ final class ChaosRound {
           pending[place].respawn = now() - at
         }
       }
+      if pending.contains(where: { $0.respawn == nil }) { return false }
+      let ready = run.ready(after: slain)
       pending.removeAll { service, at, respawn in
-        guard run.isReady(service.name, after: service.pid) else { return false }
-        let ready = now() - at
+        guard ready.contains(service.name) else { return false }
+        let passed = now() - at
         recoveries.append(
-          Recovery(service: service.name, respawnMs: respawn ?? ready, readyMs: ready))
+          Recovery(service: service.name, respawnMs: respawn ?? passed, readyMs: passed))
         return true
       }
-      return pending.isEmpty && options.services.allSatisfy { run.isReady($0) }
+      return pending.isEmpty && ready.isSuperset(of: SupervisedRun.services)
     }
     if isBack == nil {
-      let states = options.services.map { "\($0) \(run.state(of: $0)?.state ?? "unknown")" }
+      let states = run.states().sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.state)" }
       problems.append(
         "strike \(index + 1) (\(strike.manner.rawValue) \(strike.victims.joined(separator: " and "))): not back "
           + "within \(options.recoverySecondsMax) s; \(states.joined(separator: ", "))")
@@ -152,6 +155,7 @@ final class ChaosRound {
 
   private func slay(_ service: SupervisedRun.Service, _ phase: String) {
     guard kill(service.pid, SIGKILL) == 0 else { return }
+    slain.insert(service.pid)
     kills[service.name, default: 0] += 1
     killsByPhase[phase, default: 0] += 1
   }

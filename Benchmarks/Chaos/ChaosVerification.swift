@@ -66,7 +66,7 @@ struct ChaosVerification {
 
   private mutating func compareParity() throws {
     let parity = try execute(["parity", folder, "--json"])
-    let isExact = parity.code == 0 && parity.last["verdict"]?.text == "exact"
+    let isExact = parity.code == 0 && parity.last["exact"]?.boolean == true
     add(
       "sinks equal", isExact,
       isExact
@@ -82,23 +82,19 @@ struct ChaosVerification {
     guard broker.code == 0 else { return add("orders, bytes", false, broker.error) }
     let theirs = (try? Files.read(judgeFolder + "/orders/orders.jsonl")) ?? []
     let difference = ChaosVerification.firstDifference(["orders.jsonl": mine], ["orders.jsonl": theirs])
-    let lines = theirs.count { $0 == 0x0A }
-    add("orders, bytes", difference == nil, difference ?? "\(lines) lines")
+    add("orders, bytes", difference == nil, difference ?? "\(theirs.count { $0 == 0x0A }) lines")
 
-    var created: [String: Int] = [:]
+    var lines: [String: Int] = [:]
     var damaged = 0
     for line in mine.split(separator: 0x0A) {
-      guard let order = line.withUnsafeBytes({ try? JSONValue(parsing: $0) }) else {
-        damaged += 1
-        continue
-      }
-      if let id = order["order_id"]?.text, order["event"]?.text == "new" { created[id, default: 0] += 1 }
+      let order = line.withUnsafeBytes { try? JSONValue(parsing: $0) }
+      if let id = order?["order_id"]?.text { lines[id, default: 0] += 1 } else { damaged += 1 }
     }
-    let doubled = created.filter { $0.value > 1 }.keys.sorted()
+    let doubled = lines.filter { $0.value > 1 }.keys.sorted()
+    let isWhole = doubled.isEmpty && damaged == 0 && !lines.isEmpty
     add(
-      "no order twice", doubled.isEmpty && damaged == 0,
-      doubled.isEmpty && damaged == 0
-        ? "\(created.count) orders" : "\(doubled.prefix(3)); \(damaged) damaged lines")
+      "no order twice", isWhole,
+      isWhole ? "\(lines.count) orders" : "of \(lines.count): \(doubled.prefix(3)); \(damaged) damaged lines")
   }
 
   // MARK: Reports

@@ -56,19 +56,57 @@ public final class SupervisedRun {
 
   public var manifest: JSONValue { json("run_manifest.json") }
 
-  /// What `run_status.json` says of a service now.
-  public func state(of name: String) -> (pid: Int32, state: String)? {
-    let status = json("run_status.json")
-    guard let entry = (status["status"]?["processes"] ?? status["processes"])?[name] else { return nil }
-    return (Int32(truncatingIfNeeded: entry["pid"]?.integer ?? 0), entry["state"]?.text ?? "")
+  /// Asks the run by its control socket.
+  ///
+  /// - Returns: the answer, `{"ok":…}`; null when nobody answers.
+  public func ask(_ command: String, _ arguments: JSONValue = .object([])) -> JSONValue {
+    let path = folder + "/weir.sock"
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    precondition(path.utf8.count < 107, "the run's folder is too deep for a test: \(path)")
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
+    let connection = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard connection >= 0 else { return .null }
+    defer { close(connection) }
+    var limit = timeval(tv_sec: 8, tv_usec: 0)
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    let isConnected = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(connection, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+      }
+    }
+    let question: JSONValue = .object(["do": .string(command), "args": arguments])
+    let text = Array((question.text() + "\n").utf8)
+    guard isConnected, send(connection, text, text.count, Int32(MSG_NOSIGNAL)) == text.count else {
+      return .null
+    }
+    var answer: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while answer.last != 0x0A {
+      let count = recv(connection, &chunk, chunk.count, 0)
+      guard count > 0 else { return .null }
+      answer += chunk[..<count]
+    }
+    return answer.withUnsafeBytes { (try? JSONValue(parsing: $0)) ?? .null }
   }
 
-  /// True when a process of the service lives, is not `old`, and its supervisor calls it healthy.
-  public func isReady(_ name: String, after old: Int32 = 0) -> Bool {
-    guard let state = state(of: name), state.state == "healthy", state.pid != old, state.pid > 0 else {
-      return false
+  /// What the supervisor says of its services now.
+  public func states() -> [String: (pid: Int32, state: String)] {
+    var found: [String: (pid: Int32, state: String)] = [:]
+    for process in ask("status")["result"]?["processes"]?.elements ?? [] {
+      let pid = Int32(truncatingIfNeeded: process["pid"]?.integer ?? 0)
+      found[process["name"]?.text ?? ""] = (pid, process["state"]?.text ?? "")
     }
-    return ProcessTable.isAlive(state.pid)
+    return found
+  }
+
+  /// The services that live, have said that they are ready, and are none of the `old` processes.
+  public func ready(after old: Set<Int32> = []) -> Set<String> {
+    // A degraded service works; its source was down at the last look.
+    let working = states().filter {
+      ["healthy", "degraded"].contains($0.value.state) && !old.contains($0.value.pid)
+    }
+    return Set(working.filter { ProcessTable.isAlive($0.value.pid) }.keys)
   }
 
   /// Waits until it holds.
@@ -81,14 +119,14 @@ public final class SupervisedRun {
       let passed = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
       if holds() { return passed }
       guard passed < secondsMax, process.isRunning else { return nil }
-      usleep(2000)
+      usleep(5000)
     }
   }
 
   /// Waits until all of the services are ready.
   @discardableResult
   public func waitReady(_ names: [String] = SupervisedRun.services, seconds: Double = 20) -> Double? {
-    wait(seconds) { names.allSatisfy { isReady($0) } }
+    wait(seconds) { ready().isSuperset(of: names) }
   }
 }
 
