@@ -42,6 +42,8 @@ public struct WeirConfiguration: Sendable {
   }
 
   public var signal = SignalConfiguration()
+  /// Between two checkpoints of the live signal stage.
+  public var checkpointSeconds = 10
   public var venues = Venues()
   public var harvest = HarvestConfiguration()
   public var run = RunConfiguration()
@@ -83,6 +85,9 @@ extension WeirConfiguration {
     options.sqliteBatchRowsMax = sink.sqliteBatchRowsMax
     return options
   }
+
+  /// Written rows survive a power cut, and so should what says how far they reach.
+  var sinksAreDurable: Bool { sink.jsonlSync == .batch || sink.sqliteSync == .full }
 
   func reportOptions() throws -> ReportOptions {
     var options = ReportOptions(utcOffsetSeconds: try ReportTimeZone.utcOffsetSeconds(reportTimeZone))
@@ -142,6 +147,9 @@ extension WeirConfiguration {
     .integer(
       "signal.idle_rows_s_max", \.signal.idleRowsSecondsMax, 1...86_400,
       "longer silences of the whole tape are not filled with rows"),
+    .integer(
+      "signal.checkpoint_s", \.checkpointSeconds, 1...3600,
+      "between two checkpoints, from which a killed signal stage goes on"),
   ]
 
   private static let fusionKeys: [ConfigKey<WeirConfiguration>] = [
