@@ -17,11 +17,12 @@ struct DeliveryRequest {
 /// **Why the obvious answer fails.** A push per tick piles up connections behind a server that hangs. A retry
 /// loop per push delivers out of order and comes back at full strength at the moment the server recovers.
 ///
-/// **Algorithm.** A queue with a bound and one request under way, which has a time limit as a whole. An answer
-/// is one of three: *delivered* (2xx: the next at once); *refused* (any other status but 408, 429 and 5xx:
-/// trying again cannot help, the item is dropped); *failed* (all else: the item goes back to its place and the
-/// next try waits, doubling from `backoff.minNs` to `backoff.maxNs`, each ±20 % by chance). After `retriesMax`
-/// retries the delivery rests until something new arrives, or gives the item up, as its owner chose.
+/// **Algorithm.** A queue with a bound and one request under way, which has a time limit as a whole. An
+/// answer is one of three: *delivered* (2xx: the next at once); *refused* (any other status but 408, 429 and
+/// 5xx: trying again cannot help, the item is dropped); *failed* (all else: the item goes back to its place
+/// and the next try waits, doubling from `backoff.minNs` to `backoff.maxNs`, each ±20 % by chance). After
+/// `retriesMax` retries the delivery rests until something new arrives, or gives the item up, as its owner
+/// chose.
 ///
 /// **Bounds.** `capacity` items wait; of more the most expendable goes, the oldest of equals, and is counted.
 /// Reports come at most twice a minute. ``finish(withinNs:done:)`` ends everything in a stated time.

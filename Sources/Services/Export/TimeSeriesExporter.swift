@@ -3,9 +3,9 @@ import Net
 
 /// Pushes a run's series to a Prometheus Pushgateway or an InfluxDB, once every interval.
 ///
-/// **Problem.** A desk watches runs in its own time-series database. That database is somebody else's machine:
-/// it may be gone for an hour, hang, or refuse; the run must not notice, and the desk should miss nothing that
-/// can still be told.
+/// **Problem.** A desk watches runs in its own time-series database. That database is somebody else's
+/// machine: it may be gone for an hour, hang, or refuse; the run must not notice, and the desk should miss
+/// nothing that can still be told.
 ///
 /// **Why the obvious answer fails.** Both receivers are pushed to, but they keep different things. InfluxDB
 /// keeps points with their own times, so a batch that comes late is as good as one in time. A Pushgateway
@@ -15,8 +15,8 @@ import Net
 /// batches wait for InfluxDB and go out in order when it is back; one waits for the Pushgateway, always the
 /// latest. The gateway gets PUT, which replaces the whole group, so that a series that ended is gone.
 ///
-/// **Bounds.** One request at a time of at most ``ExportSettings/timeoutMs``; ``finish(_:withinMs:done:)`` ends
-/// in the time it is given. Failures are counted, reported once a minute, and stop nothing.
+/// **Bounds.** One request at a time of at most ``ExportSettings/timeoutMs``;
+/// ``finish(_:withinMs:done:)`` ends in the time it is given. Failures are counted, reported once a minute, and stop nothing.
 ///
 /// Sources: the Pushgateway's README; InfluxDB's API, `/api/v2/write` and `/write`.
 public final class TimeSeriesExporter {
@@ -163,8 +163,8 @@ public final class TimeSeriesExporter {
     if settings.influxVersion == 1 {
       return "\(base)/write?db=\(encoded(settings.database))&precision=ns"
     }
-    return
-      "\(base)/api/v2/write?org=\(encoded(settings.organization))&bucket=\(encoded(settings.bucket))&precision=ns"
+    return "\(base)/api/v2/write?org=\(encoded(settings.organization))"
+      + "&bucket=\(encoded(settings.bucket))&precision=ns"
   }
 
   private static func headers(_ settings: ExportSettings, _ credentials: ExportCredentials) -> HTTPHeaders {
