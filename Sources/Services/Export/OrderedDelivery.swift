@@ -124,8 +124,8 @@ final class OrderedDelivery<Item> {
   ///
   /// - Parameter done: called once, in a later turn.
   func finish(withinNs limitNs: Int64, done: @escaping () -> Void) {
-    guard finishing == nil else { return }
     if case .finished = state { return loop.soon(done) }
+    precondition(finishing == nil, "a delivery is finished once")
     let timer = loop.after(limitNs) { [weak self] in self?.end() }
     finishing = (EventLoop.monotonicNow() + limitNs, timer, done)
     if case .sending = state { return }

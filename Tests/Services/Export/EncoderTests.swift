@@ -74,7 +74,7 @@ struct EncoderTests {
     #expect(
       lines == [
         "_9_odd_name_nan\(labels) NaN", "_9_odd_name_high\(labels) +Inf", "_9_odd_name_low\(labels) -Inf",
-        "_9_odd_name_min\(labels) -9223372036854775808", "_9_odd_name_small\(labels) 5e-324",
+        "_9_odd_name_min\(labels) -9.223372036854776e+18", "_9_odd_name_small\(labels) 5e-324",
       ])
   }
 
@@ -153,7 +153,7 @@ private struct InfluxReading: Equatable {
 
   /// What must arrive of a point; nil for nothing.
   init?(_ point: ExportPoint) {
-    func name(_ text: String, isMeasurement: Bool = false) -> String {
+    func name(_ text: String) -> String {
       var result = ""
       let scalars = Array(text.unicodeScalars.map { $0.value < 0x20 ? " " : $0 })
       for (index, scalar) in scalars.enumerated() {
@@ -163,16 +163,17 @@ private struct InfluxReading: Equatable {
       }
       return result
     }
-    self.name = name(point.measurement, isMeasurement: true)
+    self.name = name(point.measurement)
     for tag in point.tags where !tag.value.isEmpty { tags[name(tag.name)] = name(tag.value) }
     for field in point.fields {
       switch field.value {
-      case .integer(let value): fields[name(field.name)] = "\(value)i"
-      case .boolean(let value): fields[name(field.name)] = "\(value)"
-      case .double(let value): if value.isFinite { fields[name(field.name)] = "\(value)" }
+      case .integer(let value): fields[name(field.name.replacing("\"", with: "_"))] = "\(value)i"
+      case .boolean(let value): fields[name(field.name.replacing("\"", with: "_"))] = "\(value)"
+      case .double(let value):
+        if value.isFinite { fields[name(field.name.replacing("\"", with: "_"))] = "\(value)" }
       case .text(let text):
         let clean = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 ? " " : $0 }))
-        fields[name(field.name)] = "\"" + clean
+        fields[name(field.name.replacing("\"", with: "_"))] = "\"" + clean
       }
     }
     if fields.isEmpty { return nil }

@@ -8,6 +8,8 @@ import Testing
 final class ExportBench {
   enum Fault {
     case answer(Int, String)
+    /// Answers 204 a little later.
+    case slow
     /// Takes the request and says nothing.
     case hang
     /// Closes without an answer.
@@ -30,7 +32,9 @@ final class ExportBench {
   var faults: [Fault] = []
   var otherwise = Fault.answer(204, "")
   private(set) var received: [Received] = []
-  private(set) var underWayMax = 0
+  private var answering = 0
+  /// The most ``Fault/slow`` answers that were due at one time.
+  private(set) var answeringMax = 0
   private var held: [HTTPResponder] = []
   private var streams: [HTTPBodyStream] = []
   /// What the exporter reported.
@@ -44,7 +48,7 @@ final class ExportBench {
           method: request.method, target: request.target, headers: request.headers,
           body: String(decoding: request.body, as: UTF8.self)))
       misbehave(faults.isEmpty ? otherwise : faults.removeFirst(), responder)
-      underWayMax = max(underWayMax, held.count { $0.isOpen } + 1)
+      answeringMax = max(answeringMax, answering)
     }
   }
 
@@ -53,6 +57,12 @@ final class ExportBench {
   private func misbehave(_ fault: Fault, _ responder: HTTPResponder) {
     switch fault {
     case .answer(let status, let text): responder.respond(status, body: text)
+    case .slow:
+      answering += 1
+      loop.after(3 * Nanoseconds.millisecond) { [weak self] in
+        self?.answering -= 1
+        responder.respond(204)
+      }
     case .hang: held.append(responder)
     case .abort: responder.abort()
     case .reset: responder.reset()
