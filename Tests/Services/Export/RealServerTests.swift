@@ -247,3 +247,37 @@ struct RealServerTests {
     #expect(rows[0].timesMs == [1_721_347_081_000, 1_721_347_141_000, 1_721_347_201_000, 1_721_347_261_000])
   }
 }
+
+/// Apart from the others, since Prometheus waits five seconds before its first scrape.
+@Suite("Export to a scraped gateway")
+struct ScrapedGatewayTests {
+  @Test(
+    .enabled(
+      if: RealServerTests.hasGateway && RealServer.find("prometheus") != nil,
+      "prometheus and prometheus-pushgateway are not both installed; see scripts/test-packages.txt"))
+  func aPrometheusBehindTheGateway() throws {
+    let gateway = try RealServer.pushgateway()
+    let bench = try ExportBench()
+    let exporter = bench.exporter(.prometheus, url: gateway.url)
+    exporter.push([samplePoint(5)])
+    #expect(bench.wait { exporter.exportCount == 1 })
+    let prometheus = try RealServer.prometheus(
+      configuration: """
+        scrape_configs:
+          - job_name: gateway
+            honor_labels: true
+            scrape_interval: 200ms
+            scrape_timeout: 200ms
+            static_configs: [{targets: ["127.0.0.1:\(gateway.port)"]}]
+        """)
+    var found: JSONValue?
+    let query = "/api/v1/query?query=weir_signal_rows_total"
+    bench.wait(15) {
+      let answer = try? JSONValue(parsing: prometheus.request("GET", query).body)
+      found = answer?["data"]?["result"]?[0]
+      return found != nil
+    }
+    #expect(found?["metric"]?["run"]?.text == "r1" && found?["metric"]?["job"]?.text == "weir")
+    #expect(found?["value"]?[1]?.text == "5")
+  }
+}

@@ -201,6 +201,17 @@ struct TimeSeriesExporterTests {
     #expect(exporter.dropped == 2 && exporter.pending == 0)
   }
 
+  @Test func aBatchWithoutNumbersIsNone() throws {
+    let bench = try ExportBench()
+    let nothing = ExportPoint("m", fields: [.init("v", .double(.nan))], timeNs: 1)
+    let exporter = bench.exporter(.influxdb)
+    exporter.push([nothing])
+    exporter.push([])
+    exporter.push([nothing, samplePoint(1)])
+    #expect(bench.wait { exporter.exportCount == 1 })
+    #expect(bench.received.count == 1)
+  }
+
   @Test func everyInterval() throws {
     let bench = try ExportBench()
     let exporter = bench.exporter(.influxdb) { $0.intervalSeconds = 1 }
