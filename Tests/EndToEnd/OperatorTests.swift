@@ -4,7 +4,9 @@ import ProcessKit
 import Testing
 
 private let hasBinary = ProcessInfo.processInfo.environment["WEIR_BINARY"] != nil
-private let compiler = ["/usr/bin/cc", "/usr/bin/gcc"].first { access($0, X_OK) == 0 }
+private let compiler = ["/usr/bin/cc", "/usr/bin/gcc"].first {
+  FileManager.default.isExecutableFile(atPath: $0)
+}
 
 /// What a careful operator would wish of a run when the world around it is not as it should be.
 @Suite(
