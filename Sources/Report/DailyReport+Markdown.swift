@@ -2,8 +2,9 @@ import Core
 
 extension DailyReport {
   /// The report for people; made from ``json``, so that both say the same.
-  public var markdown: String {
-    let json = json
+  public var markdown: String { markdown(json, chartFolder: "charts") }
+
+  func markdown(_ json: JSONValue, chartFolder: String) -> String {
     var text = MarkdownWriter()
     text.line("# Signals of \(day.dayText)")
     text.line()
@@ -17,7 +18,7 @@ extension DailyReport {
     text.line("## Symbols")
     text.line()
     text.table("symbol", json["symbols"] ?? .null)
-    charts(&text)
+    charts(chartFolder, &text)
     text.line("## Gating")
     text.line()
     let gating = json["gating_breakdown"] ?? .null
@@ -30,9 +31,13 @@ extension DailyReport {
     text.line("## Regimes")
     text.line()
     text.table("regime", json["regimes"] ?? .null)
+    text.line("## Scenarios")
+    text.line()
+    text.table("scenario", json["scenarios"] ?? .null)
     standardisation(json["z_quality"] ?? .null, &text)
     topSignals(json["top_signals"]?.elements ?? [], &text)
     section("Data", data, &text)
+    runtime(&text)
     for member in sections { section(member.key, member.value, &text) }
     minutes(&text)
     return text.finish()
@@ -47,9 +52,9 @@ extension DailyReport {
     text.value(value)
   }
 
-  private func charts(_ text: inout MarkdownWriter) {
+  private func charts(_ folder: String, _ text: inout MarkdownWriter) {
     for id in symbolOrder where day.symbols[id.index]!.chart != nil {
-      text.line("![\(MarkdownWriter.escaped(symbols[id]))](charts/\(chartName(id)))")
+      text.line("![\(MarkdownWriter.escaped(symbols[id]))](\(folder)/\(chartName(id)))")
       text.line()
     }
     let without = symbolOrder.count(where: { day.symbols[$0.index]!.chart == nil })

@@ -17,10 +17,12 @@ public struct DailyReport: Sendable {
   public var data: JSONValue
   /// Further sections, by title.
   public var sections: [JSONValue.Member]
+  /// What the rows cannot tell: see ``runSection(status:seconds:)``.
+  public var run: JSONValue
 
   public init(
     day: ReportDay, symbols: SymbolTable, options: ReportOptions = ReportOptions(), facts: JSONValue = .null,
-    data: JSONValue = .null, sections: [JSONValue.Member] = []
+    data: JSONValue = .null, sections: [JSONValue.Member] = [], run: JSONValue = .null
   ) {
     self.day = day
     self.symbols = symbols
@@ -28,6 +30,7 @@ public struct DailyReport: Sendable {
     self.facts = facts
     self.data = data
     self.sections = sections
+    self.run = run
   }
 
   /// Writes the report into `RUN/reports/`, each file at once.
@@ -36,19 +39,36 @@ public struct DailyReport: Sendable {
   /// - Throws: `FileError`
   @discardableResult
   public func write(runFolder: String) throws(FileError) -> [String] {
-    let folder = runFolder + "/reports"
+    try write(folder: runFolder + "/reports")
+  }
+
+  /// Writes the report with its charts into a folder, each file at once.
+  ///
+  /// - Returns: the paths written.
+  /// - Throws: `FileError`
+  @discardableResult
+  public func write(folder: String) throws(FileError) -> [String] {
     try Files.makeFolder(folder + "/charts")
     var paths: [String] = []
-    func write(_ name: String, _ text: String) throws(FileError) {
-      try Files.writeAtomically(folder + "/" + name, text)
-      paths.append(folder + "/" + name)
-    }
     for id in symbolOrder where day.symbols[id.index]!.chart != nil {
-      try write("charts/" + chartName(id), chart(id)!)
+      let path = folder + "/charts/" + chartName(id)
+      try Files.writeAtomically(path, chart(id)!)
+      paths.append(path)
     }
-    try write("summary_\(day.dayText).json", json.text(pretty: true) + "\n")
-    try write("summary_\(day.dayText).md", markdown)
-    return paths
+    return paths + (try writeTexts(folder: folder, chartFolder: "charts"))
+  }
+
+  /// Writes the report without its charts, which lie in a folder named relative to this one.
+  ///
+  /// - Returns: the paths written.
+  /// - Throws: `FileError`
+  @discardableResult
+  public func writeTexts(folder: String, chartFolder: String) throws(FileError) -> [String] {
+    let path = folder + "/summary_\(day.dayText)"
+    let json = json(chartFolder: chartFolder)
+    try Files.writeAtomically(path + ".json", json.text(pretty: true) + "\n")
+    try Files.writeAtomically(path + ".md", markdown(json, chartFolder: chartFolder))
+    return [path + ".json", path + ".md"]
   }
 
   /// The SVG of a symbol; `nil` when it has no rows or is beyond the number of charts.
@@ -92,42 +112,61 @@ public struct DailyReport: Sendable {
 
   // MARK: JSON
 
-  public var json: JSONValue {
+  public var json: JSONValue { json(chartFolder: "charts") }
+
+  /// - Parameter chartFolder: where the charts lie, relative to the report.
+  public func json(chartFolder: String) -> JSONValue {
+    let charts = symbolOrder.filter { day.symbols[$0.index]!.chart != nil }
+    return .object(
+      rowMembers + [
+        .init("charts", .array(charts.map { .string(chartFolder + "/" + chartName($0)) })),
+        .init("facts", facts), .init("data", data), .init("sections", .object(sections)), .init("run", run),
+      ])
+  }
+
+  /// The members that depend on the day's rows alone: the same from every sink, live or from a replay.
+  public var rowMembers: [JSONValue.Member] {
     var row = SignalRow(SignalContext(symbols: symbols, configVersion: ""))
     let order = symbolOrder
     let spanSeconds = Double(day.lastTime.rawValue - day.firstTime.rawValue) / 1e9
-    return .object([
-      "schema_version": .integer(1),
-      "day": .string(day.dayText),
-      "utc_offset_s": .integer(options.utcOffsetSeconds(day.firstTime)),
-      "facts": facts,
-      "totals": .object(
-        day.counts.members + [
-          .init("minutes", .integer(day.minutes.count)),
-          .init("rows_per_minute", .rounded(Double(day.counts.rows) / Double(max(1, day.minutes.count)), 3)),
-          .init("first", .string(UTCDate(day.firstTime).isoText)),
-          .init("last", .string(UTCDate(day.lastTime).isoText)),
-          .init("span_s", .rounded(spanSeconds, 3)),
-        ]),
-      "signal_types": .object(
-        Signal.Kind.allCases.map { .init("\($0.name)", .object(day.kinds[Int($0.rawValue)].members)) }),
-      "gating_breakdown": gating,
-      "regimes": .object(
-        [Signal.Regime.normal, .active, .quiet].map {
-          .init("\($0.name)", .object(day.regimes[Int($0.rawValue)].members))
-        }),
-      "symbols": .object(order.map { .init(symbols[$0], symbolJSON($0, &row)) }),
-      "z_quality": zQuality(order),
-      "top_signals": .array(day.top.map { TopSignal($0, &row).json }),
-      "data": data,
-      "sections": .object(sections),
-      "charts": .array(
-        order.filter { day.symbols[$0.index]!.chart != nil }.map { .string("charts/" + chartName($0)) }),
-      "per_minute": .array(
-        day.minutes.map {
-          .object([.init("minute", .string(minuteText($0.start)))] + $0.counts.members)
-        }),
-    ])
+    return [
+      .init("schema_version", .integer(1)),
+      .init("day", .string(day.dayText)),
+      .init("utc_offset_s", .integer(options.utcOffsetSeconds(day.firstTime))),
+      .init(
+        "totals",
+        .object(
+          day.counts.members + [
+            .init("minutes", .integer(day.minutes.count)),
+            .init(
+              "rows_per_minute", .rounded(Double(day.counts.rows) / Double(max(1, day.minutes.count)), 3)),
+            .init("first", .string(UTCDate(day.firstTime).isoText)),
+            .init("last", .string(UTCDate(day.lastTime).isoText)),
+            .init("span_s", .rounded(spanSeconds, 3)),
+          ])),
+      .init(
+        "signal_types",
+        .object(
+          Signal.Kind.allCases.map { .init("\($0.name)", .object(day.kinds[Int($0.rawValue)].members)) })),
+      .init("gating_breakdown", gating),
+      .init(
+        "regimes",
+        .object(
+          [Signal.Regime.normal, .active, .quiet].map {
+            .init("\($0.name)", .object(day.regimes[Int($0.rawValue)].members))
+          })),
+      // No stage assigns scenarios yet: the column is null in every row.
+      .init("scenarios", .object([.init("none", .object(day.counts.members))])),
+      .init("symbols", .object(order.map { .init(symbols[$0], symbolJSON($0, &row)) })),
+      .init("z_quality", zQuality(order)),
+      .init("top_signals", .array(day.top.map { TopSignal($0, &row).json })),
+      .init(
+        "per_minute",
+        .array(
+          day.minutes.map {
+            .object([.init("minute", .string(minuteText($0.start)))] + $0.counts.members)
+          })),
+    ]
   }
 
   /// Guard reasons that occurred, with their share of all rows and of the gated ones.

@@ -63,7 +63,7 @@ public struct ReportAccumulator: Sendable {
       rowsDropped += 1
       return
     }
-    days[place].add(signal, options: options)
+    days[place].add(signal, options: options, symbols: symbols)
   }
 
   /// Adds a row read back from a sink; gives the same report as the signal it was made from.

@@ -100,7 +100,7 @@ public struct ReportDay: Sendable {
   public private(set) var regimes = [RowCounts](repeating: RowCounts(), count: 3)
   /// By symbol id.
   public private(set) var symbols: [SymbolDay?] = []
-  /// Confirmed signals of the largest |score|, the largest first; ties by time, then by symbol id.
+  /// Confirmed signals of the largest |score|, the largest first; ties by time, then by name.
   public private(set) var top: [Signal] = []
   public private(set) var firstTime: UnixNanos
   public private(set) var lastTime: UnixNanos
@@ -117,7 +117,7 @@ public struct ReportDay: Sendable {
   /// Rows with a guard reason.
   public var gatedRows: Int { reasons.dropFirst().reduce(0, +) }
 
-  mutating func add(_ signal: Signal, options: ReportOptions) {
+  mutating func add(_ signal: Signal, options: ReportOptions, symbols table: SymbolTable) {
     counts.count(signal)
     kinds[Int(signal.kind.rawValue)].count(signal)
     reasons[Int(signal.guardReason.rawValue)] += 1
@@ -128,10 +128,11 @@ public struct ReportDay: Sendable {
     let index = signal.symbol.index
     while symbols.count <= index { symbols.append(nil) }
     if symbols[index] == nil {
-      symbols[index] = SymbolDay(signal, hasChart: index < options.chartSymbolsMax)
+      let charts = symbols.count { $0?.chart != nil }
+      symbols[index] = SymbolDay(signal, hasChart: charts < options.chartSymbolsMax)
     }
     symbols[index]!.add(signal)
-    if signal.confirmed, !signal.score.isAbsent { rank(signal, options.topSignalsMax) }
+    if signal.confirmed, !signal.score.isAbsent { rank(signal, options.topSignalsMax, table) }
   }
 
   private mutating func minute(_ time: UnixNanos) -> Int {
@@ -143,12 +144,14 @@ public struct ReportDay: Sendable {
     return index
   }
 
-  private mutating func rank(_ signal: Signal, _ countMax: Int) {
+  private mutating func rank(_ signal: Signal, _ countMax: Int, _ table: SymbolTable) {
     func isAbove(_ a: Signal, _ b: Signal) -> Bool {
       if a.score.rawValue.magnitude != b.score.rawValue.magnitude {
         return a.score.rawValue.magnitude > b.score.rawValue.magnitude
       }
-      return a.receiveTime == b.receiveTime ? a.symbol < b.symbol : a.receiveTime < b.receiveTime
+      if a.receiveTime != b.receiveTime { return a.receiveTime < b.receiveTime }
+      // By name: ids are given in order of first appearance, which is another one for another reader.
+      return table[a.symbol].utf8.lexicographicallyPrecedes(table[b.symbol].utf8)
     }
     var index = top.count
     while index > 0, isAbove(signal, top[index - 1]) { index -= 1 }

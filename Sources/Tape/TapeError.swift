@@ -6,8 +6,8 @@ public enum TapeError: Error, Equatable, CustomStringConvertible {
   case file(FileError)
   /// Nothing of the refused batch was kept half-written; the tape is whole.
   case diskFull(folder: String, freeBytes: Int64, neededBytes: Int64)
-  /// Another writer holds the folder.
-  case locked(folder: String)
+  /// Another writer holds the folder; its process, where that is known.
+  case locked(folder: String, process: Int32?)
   case recordTooLong(bytes: Int, bytesMax: Int)
   /// A closed segment that must be continued or examined cannot be read.
   case damaged(path: String, reason: String)
@@ -18,9 +18,9 @@ public enum TapeError: Error, Equatable, CustomStringConvertible {
     case .diskFull(let folder, let free, let needed):
       "the disk of the tape \(folder) is full: \(free) bytes free, \(needed) needed; "
         + "the tape is whole up to its last flushed record; free some space or choose another disk"
-    case .locked(let folder):
-      "the tape \(folder) is being written by another process (it holds \(folder)/.lock); "
-        + "stop that one or choose another folder"
+    case .locked(let folder, let process):
+      "the tape \(folder) is being written by \(process.map { "process \($0)" } ?? "another process") "
+        + "(it holds \(folder)/.lock); stop that one or choose another folder"
     case .recordTooLong(let bytes, let bytesMax):
       "a record of \(bytes) bytes is longer than the tape's limit of \(bytesMax)"
     case .damaged(let path, let reason):

@@ -10,6 +10,9 @@ extension TapeWriter {
   /// Makes the waiting records readable, without syncing. A crash of the process loses nothing of them.
   public mutating func publish() throws(TapeError) { try writePending() }
 
+  /// Whether the options have it synced to the disk at all.
+  public var syncsToDisk: Bool { options.fsync != .none }
+
   /// Bytes that wait for ``publish()``.
   public var waitingBytes: Int { pending.count }
 
@@ -25,8 +28,19 @@ extension TapeWriter {
     return TapeSync(descriptor: copy, folder: folder, sequence: acknowledgedSequence)
   }
 
-  /// Works a little on compressing closed segments.
-  public mutating func compressABit() { stepCompression(bytes: options.compressionBytesPerFlush) }
+  /// Works a little on compressing closed segments; eight times as much when it is urgent.
+  public mutating func compressABit(isUrgent: Bool = false) {
+    stepCompression(bytes: options.compressionBytesPerFlush * (isUrgent ? 8 : 1))
+  }
+
+  /// Queues the closed segments that are plain, also where the options leave them so.
+  public mutating func compressClosedSegments() throws(TapeError) {
+    for files in try SegmentFiles.list(folder) where files.hasPlain && files.hasSeal {
+      guard files.name != segment, compression?.name != files.name, !compressionQueue.contains(files.name)
+      else { continue }
+      compressionQueue.append(files.name)
+    }
+  }
 }
 
 /// One `fdatasync`, to be performed where it may block.

@@ -7,10 +7,21 @@ extension TapeWriter {
     let lock = try onTape { () throws(FileError) in try OpenFile(folder + "/.lock", .append) }
     while flock(lock.file.descriptor, LOCK_EX | LOCK_NB) != 0 {
       if errno == EINTR { continue }
-      if errno == EWOULDBLOCK { throw .locked(folder: folder) }
+      if errno == EWOULDBLOCK { throw .locked(folder: folder, process: lockHolder(folder)) }
       throw .file(FileError("lock", folder + "/.lock"))
     }
+    // The lock is the system's and ends with the process, however that ends. The number is only for the message.
+    var text = ByteWriter(capacity: 16)
+    text.append("\(getpid())\n")
+    try? lock.file.truncate(to: 0)
+    try? lock.file.write(text.bytes)
     return lock
+  }
+
+  /// The process that wrote its number into the lock file.
+  private static func lockHolder(_ folder: String) -> Int32? {
+    guard let bytes = try? Files.read(folder + "/.lock", bytesMax: 64) else { return nil }
+    return Int32(String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self))
   }
 
   /// Completes what a crash interrupted, then takes up the last segment.

@@ -8,9 +8,9 @@ enum CtlCommand {
   static let command = Command(
     name: "ctl", summary: "ask or tell a run that is under way",
     details: """
-      Speaks with the run over the socket in its folder, which only its own user and root may do. The folder is \
-      --run-dir, else WEIR_RUN_DIR, else the newest one in ./runs in which a run listens. An order that has been \
-      carried out already changes nothing.
+      Speaks with the run over the socket in its folder, which only its own user and root may do. The folder \
+      is --run-dir, else WEIR_RUN_DIR, else the newest one in ./runs in which a run listens. An order that \
+      has been carried out already changes nothing.
       """,
     subcommands: [
       status, alerts,

@@ -18,6 +18,7 @@ enum HarvestCommand {
       .double("minutes", 0.001...1_000_000, "end after so long"),
       .integer(
         "metrics-port", 0...65_535, "serve /metrics, /healthz, /readyz on loopback; 0 for a free port"),
+      .flag("supervised", "standard input and output are the line to a supervisor (weir run)"),
       .text("ca", "FILE", "PEM file of the authorities to trust instead of the system's"),
       .integer("seed", 0...Int.max, "seed of the jitter; default: from the clock"),
     ] + Configuring.options,
@@ -40,19 +41,15 @@ enum HarvestCommand {
       HarvestOptions(
         endpoints: endpoints, symbols: symbols, out: arguments.text("out")!,
         minutes: arguments.double("minutes"), metricsPort: arguments.integer("metrics-port").map(UInt16.init),
-        configuration: configuration,
+        isSupervised: arguments.has("supervised"), configuration: configuration,
         seed: arguments.integer("seed").map { UInt64($0) } ?? HarvestService.seedFromClock()))
     let console = arguments.console
     let summary = try service.run(
       ready: {
-        try? console.print(
-          json: .object([
-            "ready": .bool(true), "venue": .string(endpoints.rest), "tape": .string(arguments.text("out")!),
-            "symbols": .array(symbols.map { .string($0) }),
-          ]))
+        try? console.print(json: $0)
         try? console.flush()
       }, note: { console.note("weir harvest: \($0)") })
-    try console.print(json: summary)
+    try console.print(json: arguments.has("supervised") ? .object(["summary": summary]) : summary)
     return .ok
   }
 }

@@ -130,25 +130,59 @@ struct HarvestRequestTests {
     #expect(world.log.records(.clock).last?.data["degraded_time_sync"] == .bool(false))
   }
 
-  @Test func clockThatIsSetIsNoticed() throws {
+  /// Receive time goes on as if nothing had happened, there and back.
+  @Test(arguments: [2000, 3_600_000, -3_600_000] as [Int64])
+  func clockThatIsSetIsNoticedAndNotFollowed(jumpMs: Int64) throws {
     let world = try HarvestWorld(["BTCUSDT"], clocked)
     for _ in 0..<3 { try time(world, aheadMs: 10, roundTripMs: 20) }
-    world.wallError = 2_000_000_000
-    try world.receive(Wire.ticker("BTCUSDT", 1, at: world.wallMs - 2000 + 10 - 5))
+    world.wallError = jumpMs * 1_000_000
+    try world.receive(Wire.ticker("BTCUSDT", 1, at: world.wallMs - jumpMs + 10 - 5))
     let note = world.log.records(.note).last
-    #expect(note?.text("check") == "clock" && note?.data["jump_ms"]?.double == 2000)
+    #expect(note?.text("check") == "clock" && note?.data["jump_ms"]?.double == Double(jumpMs))
+    #expect(note?.data["apart_ms"]?.double == Double(-jumpMs))
     #expect(world.counters.clockJumps == 1)
-    // The offset moves with the clock until it is measured anew, at once and in a row.
     let latency = world.harvester.summary["latency_ms"]?["p99"]?.double ?? 99
     #expect(latency < 7)
+    // The exchange is asked at once. Its clock has gone on, so that the offset stands.
     let from = world.seconds
-    for _ in 0..<3 { try time(world, aheadMs: -1990, roundTripMs: 20) }
+    try time(world, aheadMs: Double(10 - jumpMs), roundTripMs: 20)
     #expect(world.seconds - from < 2)
-    #expect(world.log.records(.clock).last?.data["offset_ms"]?.double == -1990)
-    // A step back is a step, too.
+    #expect(world.log.records(.clock).map { $0.data["offset_ms"]?.double } == [10])
+    try world.receive(Wire.ticker("BTCUSDT", 2, at: world.wallMs))
+    #expect(world.log.records().last?.receiveNs == world.now.wall.rawValue - world.wallError)
+    // Setting it right again is a step, too.
     world.wallError = 0
     try world.advance(ms: 6000)
     #expect(world.counters.clockJumps == 2)
+    #expect(world.log.records(.note).last?.data["apart_ms"]?.double == 0)
+    try world.receive(Wire.ticker("BTCUSDT", 3, at: world.wallMs))
+    #expect(world.log.records().last?.receiveNs == world.now.wall.rawValue)
+  }
+
+  /// The wall clock is ahead because the machine slept, and so is the exchange's.
+  @Test func sleepIsNoDrift() throws {
+    let world = try HarvestWorld(["BTCUSDT"], clocked)
+    for _ in 0..<3 { try time(world, aheadMs: 10, roundTripMs: 20) }
+    world.wallError = 600_000_000_000
+    for _ in 0..<3 { try time(world, aheadMs: 10, roundTripMs: 20) }
+    let last = world.log.records(.clock).last
+    #expect(last?.data["offset_ms"]?.double == 600_010)
+    #expect(last?.data["drift_ms_ewma"]?.double == 0)
+    try world.receive(Wire.ticker("BTCUSDT", 1, at: world.wallMs + 10 - 5))
+    let latency = world.harvester.summary["latency_ms"]?["p99"]?.double ?? 99
+    #expect(latency < 7)
+  }
+
+  /// A tape that ends an hour ahead of the clock is continued in its own time, which passes.
+  @Test func tapeAheadOfTheClockGoesOn() throws {
+    var resume = HarvestResume()
+    resume.lastReceiveTime = UnixNanos(HarvestWorld.start + 3_600_000_000_000)
+    let world = try HarvestWorld(["BTCUSDT"], clocked, resume: resume)
+    try world.advance(ms: 5000)
+    try world.receive(Wire.ticker("BTCUSDT", 1, at: world.wallMs))
+    let times = world.log.records().map(\.receiveNs)
+    #expect(times.first == resume.lastReceiveTime?.rawValue)
+    #expect(times.last == resume.lastReceiveTime!.rawValue + 5_000_000_000)
   }
 
   // MARK: Metrics and the end's summary

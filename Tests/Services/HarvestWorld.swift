@@ -51,6 +51,7 @@ struct MemoryLog: RecordLog {
 
   struct Record {
     var kind: RecordKind
+    var receiveNs: Int64
     var connection: Int32
     var stream: String?
     var data: JSONValue
@@ -64,7 +65,7 @@ struct MemoryLog: RecordLog {
       line.withUnsafeBytes { bytes in
         guard let record = TapeRecord(parsing: bytes), kind == nil || record.kind == kind else { return nil }
         return Record(
-          kind: record.kind, connection: record.connection,
+          kind: record.kind, receiveNs: record.receiveTime.rawValue, connection: record.connection,
           stream: record.stream.map { String(decoding: $0, as: UTF8.self) },
           data: (try? JSONValue(parsing: record.data)) ?? .null)
       }
@@ -144,6 +145,24 @@ final class HarvestWorld {
   var counters: HarvestCounters { harvester.counters }
   var books: JSONValue { harvester.finalBooks() }
   var isDrained: Bool { harvester.isDrained }
+
+  var isFallingBack: Bool { harvester.isFallingBack }
+
+  func control(_ text: String) throws -> ControlError? {
+    try harvester.appendControl(JSONValue(parsing: text), now)
+  }
+
+  func restart() throws -> Bool {
+    let hasBegun = try harvester.restartSockets(now)
+    try act()
+    return hasBegun
+  }
+
+  func rebuild(_ name: String? = nil) throws -> Int {
+    let count = try harvester.rebuildSnapshots(of: name, now)
+    try act()
+    return count
+  }
 
   /// `u` of a book in sync; nil out of sync.
   func book(_ symbol: String = "BTCUSDT") -> Int64? {

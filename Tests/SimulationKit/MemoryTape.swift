@@ -17,7 +17,7 @@ final class MemoryTape {
   private(set) var entries: [Entry] = []
   /// Entries that are readable; a kill loses those behind.
   private(set) var publishedCount = 0
-  private var lastReceiveNs: Int64 = 0
+  private(set) var lastReceiveNs: Int64 = 0
 
   func append(
     _ kind: RecordKind, _ stream: String?, _ payload: [UInt8], _ receiveNs: Int64, _ connection: Int32

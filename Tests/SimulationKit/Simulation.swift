@@ -20,7 +20,10 @@ import Core
 /// 4. no signal is confirmed while its book is out of sync;
 /// 5. nothing grows without bound: sockets, requests, and what the machine holds;
 /// 6. once faults stop, everything is in sync again within ``SimulationOptions/recoverySecondsMax``, and the
-///    trades on tape are all that were made, except recorded holes that the venue could not fill.
+///    trades on tape are all that were made, except recorded holes that the venue could not fill;
+/// 7. every intervention on the tape is obeyed, and the rows are the same however the tape is cut into blocks.
+///
+/// Commands of an operator (restart, fallback, rebuild, interventions) come among the faults, as they do in life.
 public struct SimulationOptions: Sendable {
   public var seed: UInt64
   public var symbols = ["BTCUSDT", "DOGEUSDT"]
@@ -68,6 +71,11 @@ public struct SimulationOutcome: Sendable, Equatable {
   public var backfilled = 0
   public var tradesUnfilled = 0
   public var bookChecks = 0
+  public var restarts = 0
+  /// Books, and answers of trades, that came by REST while their streams were down.
+  public var polled = 0
+  /// Interventions on the tape.
+  public var controls = 0
   public var signals = 0
   public var confirmed = 0
   /// Virtual time from the end of the faults until all was in sync, ms.

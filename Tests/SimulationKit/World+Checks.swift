@@ -66,6 +66,8 @@ extension World {
     outcome.rotations = counted.rotations
     outcome.deduplicated = counted.deduplicated
     outcome.backfilled = counted.backfilled
+    outcome.restarts = counted.restarts
+    outcome.polled = counted.polled
     traceTape()
     checkFrames()
     let facts = TapeFacts(tape, symbols: options.symbols)
@@ -173,6 +175,7 @@ extension World {
     configuration.gates.spreadBpsMax = 10_000
     configuration.gates.consistencyMin = 0
     var pipeline = SignalPipeline(configuration)
+    var rows = RowDigest()
     var bytes = tape.bytes()
     let count = bytes.count
     bytes.append(contentsOf: repeatElement(0, count: 256))
@@ -182,10 +185,12 @@ extension World {
         var end = start
         while bytes[end] != 0x0A { end += 1 }
         end += 1
-        readLine(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), &pipeline)
+        readLine(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), &pipeline, &rows)
         start = end
       }
+      checkBlocks(UnsafeRawBufferPointer(rebasing: bytes[..<count]), configuration, rows)
     }
+    checkControls(pipeline.strategyState)
     for name in options.symbols {
       guard let mine = harvester.inspectBook(name), let reader = pipeline.inspectBook(name) else {
         outcome.violate("\(name): the tape's reader has no book")
@@ -201,12 +206,15 @@ extension World {
   }
 
   /// One record at a time: a grid row speaks of the state before the record, a strong row of the one after.
-  private func readLine(_ line: UnsafeRawBufferPointer, _ pipeline: inout SignalPipeline) {
+  private func readLine(
+    _ line: UnsafeRawBufferPointer, _ pipeline: inout SignalPipeline, _ rows: inout RowDigest
+  ) {
     let before = options.symbols.map { pipeline.bookState($0)?.isSynchronized ?? false }
     var offset = 0
     while offset < line.count {
       offset = pipeline.process(line, from: offset)
       outcome.signals += pipeline.rows.count
+      for row in pipeline.rows { rows.add(row) }
       for row in pipeline.rows where row.confirmed {
         outcome.confirmed += 1
         let name = pipeline.symbols[row.symbol]
@@ -220,6 +228,51 @@ extension World {
         if after.isSynchronized, let id = after.lastUpdateID { check(after, at: id, name, "the reader") }
       }
       pipeline.removeRows()
+    }
+  }
+
+  /// The same records in one piece give the same rows.
+  private func checkBlocks(
+    _ bytes: UnsafeRawBufferPointer, _ configuration: SignalConfiguration, _ expected: RowDigest
+  ) {
+    var pipeline = SignalPipeline(configuration)
+    var rows = RowDigest()
+    var offset = 0
+    while offset < bytes.count {
+      offset = pipeline.process(bytes, from: offset)
+      for row in pipeline.rows { rows.add(row) }
+      pipeline.removeRows()
+    }
+    if rows != expected {
+      outcome.violate("\(expected.count) rows record by record, other ones (\(rows.count)) in one piece")
+    }
+  }
+
+  /// Every intervention that the tape has is obeyed.
+  private func checkControls(_ state: StrategyState) {
+    outcome.controls = tape.entries.count { $0.stream == Control.stream }
+    if state.controlErrors != 0 || Int(state.controlsApplied) != outcome.controls {
+      outcome.violate(
+        "\(outcome.controls) controls are on the tape, \(state.controlsApplied) applied, \(state.controlErrors) bad")
+    }
+  }
+}
+
+/// Rows in short.
+struct RowDigest: Equatable {
+  private(set) var count = 0
+  private var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+
+  mutating func add(_ row: Signal) {
+    count += 1
+    for value in [
+      row.receiveTime.rawValue, Int64(row.symbol.index), row.score.rawValue, row.zOFI.rawValue,
+      row.zCVD.rawValue, row.cvd, row.doubledMid ?? -1, Int64(row.kind.rawValue), row.confirmed ? 1 : 0,
+      Int64(row.guardReason.rawValue), Int64(row.mode.rawValue), Int64(row.qualityFlags.rawValue),
+      Int64(bitPattern: row.version.rawValue),
+    ] {
+      hash = (hash ^ UInt64(bitPattern: value)) &* 0x100_0000_01B3
+      hash ^= hash >> 29
     }
   }
 }

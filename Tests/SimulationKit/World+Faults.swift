@@ -28,7 +28,7 @@ extension World {
       let name = ["depth@100ms", "depth@100ms", "aggTrade", "bookTicker", "markPrice@1s"][random.below(5)]
       return "\(link)/\(symbol)@\(name)"
     }
-    switch random.below(17) {
+    switch random.below(23) {
     case 0, 1, 2: if let key = someStream() { network.drops[key, default: 0] += 1 + random.below(4) }
     case 3: if let key = someStream() { network.duplicates[key, default: 0] += 1 + random.below(3) }
     case 4: if let key = someStream() { network.swaps[key, default: 0] += 1 + random.below(2) }
@@ -55,8 +55,42 @@ extension World {
       network.silences["\(symbol)@\(random.bernoulli(0.5) ? "depth@100ms" : "bookTicker")"] = span(6000)
     case 16:
       // The harvester's wall clock is set; the monotonic one is not.
-      skewNs += Int64(random.below(8000) - 4000) * Nanoseconds.millisecond
+      let spanMs = random.bernoulli(0.2) ? 7_200_000 : 8000
+      skewNs += Int64(random.below(spanMs) - spanMs / 2) * Nanoseconds.millisecond
+    case 17, 18:
+      trace("command: restart-ws")
+      step { try $0.restartSockets(moment) }
+    case 19, 20:
+      let isOn = random.bernoulli(0.8)
+      trace("command: fallback-rest \(isOn)")
+      step { try $0.restFallback(isOn, moment) }
+    case 21:
+      let name = random.bernoulli(0.5) ? nil : options.symbols[random.below(options.symbols.count)]
+      trace("command: rebuild-snapshot \(name ?? "all")")
+      step { try $0.rebuildSnapshots(of: name, moment) }
+    case 22: intervene()
     default: break
+    }
+  }
+
+  private func intervene() {
+    func word(_ words: String...) -> String { words[random.below(words.count)] }
+    let text =
+      switch random.below(4) {
+      case 0: #"{"control":"mode","value":"\#(word("auto", "quiet", "active"))","by":"simulation"}"#
+      case 1: #"{"control":"time_sync","value":"\#(word("degraded", "normal", "normal"))"}"#
+      case 2:
+        #"{"control":"degrade","light_rows":\#(word("true", "false")),"strong_only":\#(word("true", "false")),"#
+          + #""threshold_scale":1.\#(random.below(10)),"conservative_cost":false}"#
+      default:
+        #"{"control":"params","version":"\#(word("0123456789ab", "ba9876543210"))","#
+          + #""values":{"gates.score_min":0.\#(random.below(10))}}"#
+      }
+    trace("command: \(text)")
+    step { harvester in
+      if let error = try harvester.appendControl(try JSONValue(parsing: text), moment) {
+        outcome.violate("\(text) is refused: \(error)")
+      }
     }
   }
 

@@ -223,7 +223,8 @@ final class World {
     for index in links.indices where links[index].process < process { closeSession(index) }
     linkOfSocket.removeAll()
     armedTick = .max
-    let resume = padded.with(tape.bytes()) { HarvestResume(lines: $0) }
+    var resume = padded.with(tape.bytes()) { HarvestResume(lines: $0) }
+    resume.lastReceiveTime = UnixNanos(tape.lastReceiveNs)
     harvester = try! Harvester(
       harvestConfiguration, symbols: options.symbols, seed: options.seed &+ UInt64(process), resume: resume,
       log: MemoryLog(tape, defect: options.defect), now: moment)
@@ -240,6 +241,8 @@ struct HarvestTally {
   var reconnects = 0
   var rotations = 0
   var backfilled = 0
+  var restarts = 0
+  var polled = 0
 
   mutating func add(_ counters: HarvestCounters) {
     deduplicated += Int(counters.deduplicated)
@@ -248,6 +251,8 @@ struct HarvestTally {
     reconnects += Int(counters.reconnects)
     rotations += Int(counters.rotations)
     backfilled += Int(counters.backfilled)
+    restarts += Int(counters.restarts)
+    polled += Int(counters.booksPolled + counters.tradesPolled)
   }
 }
 

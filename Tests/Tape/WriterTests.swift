@@ -227,7 +227,7 @@ struct WriterTests {
   @Test func oneWriterAFolder() throws {
     let folder = TemporaryFolder()
     let first = try TapeWriter(folder: folder.path("tape"), options: quick)
-    #expect(throws: TapeError.locked(folder: folder.path("tape"))) {
+    #expect(throws: TapeError.locked(folder: folder.path("tape"), process: getpid())) {
       _ = try TapeWriter(folder: folder.path("tape"), options: quick)
     }
     _ = consume first

@@ -76,7 +76,7 @@ private func randomRegistry(_ random: inout SeededRandom) -> MetricRegistry {
 
       # Escaping in label values:
       msdos_file_access_time_seconds{path="C:\\DIR\\FILE.TXT",error="Cannot find file:\n\"FILE.TXT\""} 1.458255915e9
-      	metric_without_timestamp_and_labels 12.47
+      \#tmetric_without_timestamp_and_labels 12.47
       something_weird { problem = "division by zero" , } +Inf -3982045
       # TYPE empty gauge
       # HELP empty A \\ and\na "line".

@@ -1,4 +1,5 @@
 import Binance
+import Broker
 import Configuration
 import Core
 import Flow
@@ -41,6 +42,8 @@ public struct WeirConfiguration: Sendable {
   }
 
   public var signal = SignalConfiguration()
+  /// Between two checkpoints of the live signal stage.
+  public var checkpointSeconds = 10
   public var venues = Venues()
   public var harvest = HarvestConfiguration()
   public var run = RunConfiguration()
@@ -48,8 +51,10 @@ public struct WeirConfiguration: Sendable {
   public var sink = SinkSettings()
   public var export = ExportSettings()
   public var alertDelivery = AlertDeliverySettings()
+  public var broker = BrokerConfiguration()
   /// Days of reports are cut at midnight of this zone: an IANA name or an offset such as +08:00.
   public var reportTimeZone = "UTC"
+  public var reportIntervalSeconds = 60
   public var instruments: [String: InstrumentDecimals] = [:]
 
   public init() {}
@@ -81,6 +86,9 @@ extension WeirConfiguration {
     return options
   }
 
+  /// Written rows survive a power cut, and so should what says how far they reach.
+  var sinksAreDurable: Bool { sink.jsonlSync == .batch || sink.sqliteSync == .full }
+
   func reportOptions() throws -> ReportOptions {
     var options = ReportOptions(utcOffsetSeconds: try ReportTimeZone.utcOffsetSeconds(reportTimeZone))
     options.rowStrideMs = signal.flow.rowIntervalMs
@@ -107,7 +115,8 @@ extension WeirConfiguration {
   /// The key table: what `config/defaults.yaml`, `WEIR__…` variables and `--set` may say.
   public static let schema = ConfigSchema(
     defaults: WeirConfiguration(),
-    keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + storageKeys + exportKeys,
+    keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + brokerKeys + storageKeys
+      + exportKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
@@ -138,6 +147,9 @@ extension WeirConfiguration {
     .integer(
       "signal.idle_rows_s_max", \.signal.idleRowsSecondsMax, 1...86_400,
       "longer silences of the whole tape are not filled with rows"),
+    .integer(
+      "signal.checkpoint_s", \.checkpointSeconds, 1...3600,
+      "between two checkpoints, from which a killed signal stage goes on"),
   ]
 
   private static let fusionKeys: [ConfigKey<WeirConfiguration>] = [

@@ -65,6 +65,13 @@ public struct HarvestCounters: Equatable, Sendable {
   public var bookChecksInconclusive: Int64 = 0
   public var bookMismatches: Int64 = 0
   public var clockJumps: Int64 = 0
+  /// By the place in ``Control/names``.
+  public var controls = [Int64](repeating: 0, count: Control.names.count)
+  /// Times all connections were to be replaced.
+  public var restarts: Int64 = 0
+  /// Books, and parts of the trades, that came by REST while their streams were down.
+  public var booksPolled: Int64 = 0
+  public var tradesPolled: Int64 = 0
   public var symbols: [Symbol] = []
 
   public init() {}

@@ -72,6 +72,8 @@ struct HarvestSlot: Sendable {
   /// Steps taken against streams that stay silent while others of the connection deliver.
   var remedies = 0
   var remedyNotBeforeNs = Int64.min
+  /// Still to be replaced, because someone asked for all connections to be.
+  var isRestarting = false
 }
 
 /// A slot's change from one socket to the next, while both deliver.

@@ -24,6 +24,8 @@ public struct HarvestResume: Equatable, Sendable {
 
   /// By upper-case name.
   public var symbols: [String: Position] = [:]
+  /// Of the tape's last record.
+  public var lastReceiveTime: UnixNanos?
 
   /// A new tape.
   public init() {}

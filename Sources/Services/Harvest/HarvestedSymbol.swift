@@ -28,6 +28,13 @@ struct HarvestedSymbol: ~Copyable {
 
   var trades = TradeSequence()
   var hasTrade = false
+
+  // REST in the place of streams that are down.
+  var pollsBook = false
+  var pollsTrades = false
+  var nextBookPollNs = Int64.min
+  var nextTradesPollNs = Int64.min
+
   var holes: [TradeHole] = []
   /// Requests for trades that failed in a row.
   var backfillFailures = 0

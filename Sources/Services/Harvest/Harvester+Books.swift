@@ -18,6 +18,7 @@ extension Harvester where Log: ~Copyable {
   ) throws(TapeError) {
     let ids = decoder.frame.depthIDs
     let last = states[symbol].lastFinal
+    if states[symbol].pollsBook { try endPollingBook(symbol, now) }
     let isNew = ids.final > last
     let isHole = last >= 0 && isNew && !BookSync.follows(ids, last)
     if isNew { states[symbol].lastFinal = ids.final }
@@ -97,7 +98,7 @@ extension Harvester where Log: ~Copyable {
   /// Asks for a snapshot if the book needs one and none is on its way.
   mutating func askForSnapshot(_ symbol: Int, _ now: Moment) {
     guard !isDraining, !states[symbol].book.isSynchronized, states[symbol].hasDepth,
-      states[symbol].deferredHole == nil
+      states[symbol].deferredHole == nil, !states[symbol].pollsBook
     else { return }
     // With a snapshot loaded the next event decides.
     if case .bridging = states[symbol].book.sync.state { return }

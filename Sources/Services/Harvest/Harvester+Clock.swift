@@ -33,11 +33,18 @@ extension Harvester where Log: ~Copyable {
     let roundTripNs = now.monotonicNs - flight.sent.monotonicNs
     // A clock that was set while the request was under way spoils the sample.
     let walled = now.wall.rawValue - flight.sent.wall.rawValue
-    guard (walled - roundTripNs).magnitude <= UInt64(Self.jumpNsMax) else {
+    guard (walled - roundTripNs).magnitude <= UInt64(ReceiveClock.stepNsMin) else {
       return scheduleTime(now, isRetry: true)
     }
-    let middle = flight.sent.wall.rawValue + walled / 2
-    clock.add(.init(offsetNs: serverMs * Nanoseconds.millisecond - middle, roundTripNs: roundTripNs))
+    let offset = serverMs * Nanoseconds.millisecond - (flight.sent.wall.rawValue + walled / 2)
+    if clockIsInDoubt, let best = clock.best,
+      (offset - best.offsetNs).magnitude > UInt64(ReceiveClock.stepNsMin)
+    {
+      // The machine slept, so that the samples are void. That is no drift.
+      clock.restart(jumpNs: best.offsetNs - offset)
+    }
+    clockIsInDoubt = false
+    clock.add(.init(offsetNs: offset, roundTripNs: roundTripNs))
     scheduleTime(now, isRetry: false)
     try judgeClock(now)
   }
@@ -69,16 +76,19 @@ extension Harvester where Log: ~Copyable {
       ], now)
   }
 
-  /// Our wall clock was set.
+  /// Our wall clock was set. Receive time goes on, and whether the exchange's clock does is asked at once.
   @inline(never)
   mutating func clockJumped(_ jumpNs: Int64, _ now: Moment) throws(TapeError) {
     guard !hasFinished else { return }
     totals.clockJumps += 1
-    clock.restart(jumpNs: jumpNs)
-    if offsetIsKnown { offsetNs -= jumpNs }
-    scheduleTime(now, isRetry: false)
+    clockIsInDoubt = true
+    if !isDraining { nextTimeNs = min(nextTimeNs, now.monotonicNs + Self.quickNs) }
+    mustSettle = true
     try record(
       .note, connection: Self.noConnection,
-      [.init("check", .string("clock")), .init("jump_ms", .rounded(Double(jumpNs) / 1e6, 3))], now)
+      [
+        .init("check", .string("clock")), .init("jump_ms", .rounded(Double(jumpNs) / 1e6, 3)),
+        .init("apart_ms", .rounded(Double(receiveClock.apartNs) / 1e6, 3)),
+      ], now)
   }
 }

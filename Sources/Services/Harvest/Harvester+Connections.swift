@@ -8,9 +8,9 @@ extension Harvester where Log: ~Copyable {
   // MARK: Told by the shell
 
   /// A socket is open.
-  public mutating func opened(_ socket: SocketID, _ now: Moment) throws(TapeError) {
+  public mutating func opened(_ socket: SocketID, _ given: Moment) throws(TapeError) {
     guard let place = place(of: socket), links[place].phase == .connecting else { return }
-    try enter(now)
+    let now = try enter(given)
     let slot = place / 2
     links[place].phase = .open
     links[place].openedNs = now.monotonicNs
@@ -32,6 +32,7 @@ extension Harvester where Log: ~Copyable {
         slots[slot].reconnects[slots[slot].lastLoss.rawValue] += 1
         more.append(.init("after", .string(slots[slot].lastLoss.name)))
       }
+      slots[slot].isRestarting = false
       scheduleRotation(slot, now)
     }
     slots[slot].hasOpened = true
@@ -40,9 +41,9 @@ extension Harvester where Log: ~Copyable {
   }
 
   /// A socket is closed, or could not be opened. A socket that was aborted needs no such call.
-  public mutating func closed(_ socket: SocketID, reason: String, _ now: Moment) throws(TapeError) {
+  public mutating func closed(_ socket: SocketID, reason: String, _ given: Moment) throws(TapeError) {
     guard let place = place(of: socket) else { return }
-    try enter(now)
+    let now = try enter(given)
     let cause: CloseReason =
       switch links[place].phase {
       case .connecting: .connectFailed
@@ -134,6 +135,7 @@ extension Harvester where Log: ~Copyable {
     slots[slot].attempt += 1
     slots[slot].reconnectAtNs = now.monotonicNs + delay
     slots[slot].rotateAtNs = .max
+    slots[slot].isRestarting = false
   }
 
   // MARK: Watching

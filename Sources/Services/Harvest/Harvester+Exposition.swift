@@ -111,6 +111,9 @@ extension Harvester where Log: ~Copyable {
       ("book_checks_inconclusive", "comparisons without a result", c.bookChecksInconclusive),
       ("book_mismatches", "books that differed", c.bookMismatches),
       ("clock_jumps", "times our clock was set", c.clockJumps),
+      ("restarts", "times all connections were to be replaced", c.restarts),
+      ("books_polled", "book snapshots that stood in for a stream", c.booksPolled),
+      ("trades_polled", "answers of trades that stood in for a stream", c.tradesPolled),
     ]
     for (name, help, value) in named {
       let name = "weir_harvest_\(name)_total"
@@ -129,8 +132,17 @@ extension Harvester where Log: ~Copyable {
     gauge(
       "weir_harvest_weight_this_minute", "request weight of the exchange's minute",
       Double(queue.usedThisMinute), &writer)
-    let open = (0..<placeCount).count { links[$0].phase == .open }
-    gauge("weir_harvest_connections_open", "open connections", Double(open), &writer)
+    gauge("weir_harvest_connections_open", "open connections", Double(connectionsOpen), &writer)
+    gauge(
+      "weir_harvest_rest_fallback", "1 while REST stands in for websockets", fallback.isOn ? 1 : 0, &writer)
+    gauge(
+      "weir_harvest_clock_apart_ms", "receive time minus this machine's clock, after it was set",
+      Double(receiveClock.apartNs) / 1e6, &writer)
+    head("weir_harvest_controls_total", "interventions put on the tape", "counter", &writer)
+    for (name, count) in zip(Control.names, c.controls) {
+      writer.append("weir_harvest_controls_total{control=\"\(name)\"} ")
+      line(Double(count), &writer)
+    }
   }
 
   private func perSymbol(_ counters: HarvestCounters, _ writer: inout ByteWriter) {

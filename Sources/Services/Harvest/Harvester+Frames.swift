@@ -9,13 +9,13 @@ extension Harvester where Log: ~Copyable {
   /// - Parameter frame: the message as it came, with ``FrameDecoder/paddingBytes`` readable bytes behind it.
   /// - Complexity: O(length); no allocation for a frame of a known shape.
   public mutating func received(
-    _ frame: UnsafeRawBufferPointer, on socket: SocketID, _ now: Moment
+    _ frame: UnsafeRawBufferPointer, on socket: SocketID, _ given: Moment
   ) throws(TapeError) {
     guard let place = place(of: socket) else {
       totals.framesStray += 1
       return
     }
-    try enter(now)
+    let now = try enter(given)
     links[place].lastFrameNs = now.monotonicNs
     links[place].frames &+= 1
     if links[place].slot == overlapSlot {

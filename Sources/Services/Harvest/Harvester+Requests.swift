@@ -8,13 +8,15 @@ extension Harvester where Log: ~Copyable {
   private static var banSecondsDefault: Int { 120 }
 
   /// A request was answered, whatever the status.
-  public mutating func replied(_ request: RequestID, _ reply: RESTReply, _ now: Moment) throws(TapeError) {
+  public mutating func replied(_ request: RequestID, _ reply: RESTReply, _ given: Moment) throws(TapeError) {
+    let now = try enter(given)
     try land(request, .answered(reply), now)
     settle(now)
   }
 
   /// A request was not answered: refused, timed out, cut off.
-  public mutating func failed(_ request: RequestID, reason: String, _ now: Moment) throws(TapeError) {
+  public mutating func failed(_ request: RequestID, reason: String, _ given: Moment) throws(TapeError) {
+    let now = try enter(given)
     try land(request, .failed(reason), now)
     settle(now)
   }
@@ -25,7 +27,6 @@ extension Harvester where Log: ~Copyable {
   }
 
   mutating func land(_ request: RequestID, _ landing: Landing, _ now: Moment) throws(TapeError) {
-    try enter(now)
     // The log is finished; what comes now is too late.
     guard let flight = queue.land(request), !hasFinished else { return }
     guard case .answered(let reply) = landing else {
@@ -87,6 +88,8 @@ extension Harvester where Log: ~Copyable {
     case .backfill: try takeTrades(flight.job.symbol, flight.range!, body, now)
     case .time: try takeTime(flight, body, now)
     case .check: try takeCheck(flight.job.symbol, body, now)
+    case .pollBook: try takePolledBook(flight.job.symbol, body, now)
+    case .pollTrades: try takePolledTrades(flight.job.symbol, body, now)
     case .instruments: try takeInstruments(flight, body, now)
     }
   }
@@ -99,6 +102,8 @@ extension Harvester where Log: ~Copyable {
     case .backfill: retryTrades(job.symbol, now)
     case .time: scheduleTime(now, isRetry: true)
     case .check: endProbe(job.symbol)
+    // The next look asks again.
+    case .pollBook, .pollTrades: break
     case .instruments:
       queue.add(
         .instruments, attempt: job.attempt + 1,
@@ -125,12 +130,14 @@ extension Harvester where Log: ~Copyable {
     case .instruments: return ("/fapi/v1/exchangeInfo", nil)
     case .time: return ("/fapi/v1/time", nil)
     case .resync, .initial:
-      guard !states[job.symbol].book.isSynchronized else { return nil }
+      guard !states[job.symbol].book.isSynchronized, !states[job.symbol].pollsBook else { return nil }
       states[job.symbol].snapshotAttempt += 1
       return ("/fapi/v1/depth?symbol=\(states[job.symbol].name)&limit=1000", nil)
     case .check:
       guard beginProbe(job.symbol, now) else { return nil }
       return ("/fapi/v1/depth?symbol=\(states[job.symbol].name)&limit=\(BookProbe.levels)", nil)
+    case .pollBook: return pollBookTarget(job.symbol, now).map { ($0, nil) }
+    case .pollTrades: return pollTradesTarget(job.symbol, now).map { ($0, nil) }
     case .backfill:
       guard let range = nextBackfill(job.symbol) else { return nil }
       return (

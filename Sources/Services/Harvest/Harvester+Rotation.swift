@@ -27,7 +27,7 @@ extension Harvester where Log: ~Copyable {
     }
   }
 
-  private mutating func rotate(_ slot: Int, _ now: Moment) {
+  mutating func rotate(_ slot: Int, _ now: Moment) {
     let side = slots[slot].side
     guard links[2 * slot + side].phase == .open, links[2 * slot + side ^ 1].phase == .idle else {
       slots[slot].rotateAtNs = now.monotonicNs + Self.retryNs
@@ -88,6 +88,7 @@ extension Harvester where Log: ~Copyable {
   private mutating func handOver(_ now: Moment) {
     let (slot, side) = (overlap!.slot, overlap!.newSide)
     totals.rotations += 1
+    slots[slot].isRestarting = false
     slots[slot].side = side
     overlap!.phase = .closing
     close(2 * slot + side ^ 1, .rotation, now)
@@ -99,6 +100,7 @@ extension Harvester where Log: ~Copyable {
   private mutating func abandon(_ now: Moment) {
     let (slot, side) = (overlap!.slot, overlap!.newSide)
     totals.rotationsAbandoned += 1
+    slots[slot].isRestarting = false
     close(2 * slot + side, .rotationAbandoned, now)
     overlap!.phase = .closing
     slots[slot].rotateAtNs = now.monotonicNs + Self.retryNs
@@ -129,6 +131,7 @@ extension Harvester where Log: ~Copyable {
     }
     if isNew {
       totals.rotationsAbandoned += 1
+      slots[slot].isRestarting = false
       slots[slot].rotateAtNs = now.monotonicNs + Self.retryNs
       endOverlap()
       return true
@@ -150,6 +153,7 @@ extension Harvester where Log: ~Copyable {
         [.init("stream", .string(name)), .init("reason", .string("handover"))], now)
     }
     totals.rotations += 1
+    slots[slot].isRestarting = false
     scheduleRotation(slot, now)
     // Its turn in this tick may be over.
     links[other].firstFrameCheckNs = max(

@@ -114,21 +114,33 @@ extension Harvester where Log: ~Copyable {
   mutating func takeTrades(
     _ symbol: Int, _ asked: ClosedRange<Int64>, _ body: UnsafeRawBufferPointer, _ now: Moment
   ) throws(TapeError) {
-    let stream = states[symbol].lowerName + "@aggTrades"
-    let connection = connection(symbol, .aggregateTrade)
-    var outcome = FrameDecoder.Outcome.failed(.malformed)
+    guard try decodeTrades(symbol, body, now) else { return retryTrades(symbol, now) }
+    states[symbol].backfillFailures = 0
+    try storeTrades(symbol, body, now)
+    try judgeAnswer(symbol, asked, now)
+    askForTrades(symbol, now)
+  }
+
+  /// Decodes an answer of trades into `answeredTrades`; one that cannot be decoded is counted and noted.
+  mutating func decodeTrades(_ symbol: Int, _ body: UnsafeRawBufferPointer, _ now: Moment) throws(TapeError)
+    -> Bool
+  {
     if let base = body.baseAddress, body.count < Tape.recordBytesMax - 1024,
       TapePayload(body).form == .otherJSON
     {
-      outcome = decoder.decodeTrades(
+      let outcome = decoder.decodeTrades(
         base: base, start: 0, end: body.count, symbolName: states[symbol].name, into: &answeredTrades)
+      if case .frame = outcome { return true }
     }
-    if case .failed = outcome {
-      try noteBadAnswer(stream, body, connection, now)
-      return retryTrades(symbol, now)
-    }
-    states[symbol].backfillFailures = 0
-    try append(.snapshot, stream, body, connection, now)
+    try noteBadAnswer(answerName(symbol), body, connection(symbol, .aggregateTrade), now)
+    return false
+  }
+
+  private func answerName(_ symbol: Int) -> String { states[symbol].lowerName + "@aggTrades" }
+
+  /// Puts a decoded answer on the tape, and its ids through the sequence.
+  mutating func storeTrades(_ symbol: Int, _ body: UnsafeRawBufferPointer, _ now: Moment) throws(TapeError) {
+    try append(.snapshot, answerName(symbol), body, connection(symbol, .aggregateTrade), now)
     for index in answeredTrades.indices {
       let id = answeredTrades[index].id
       let last = states[symbol].trades.lastID
@@ -141,8 +153,6 @@ extension Harvester where Log: ~Copyable {
       }
       states[symbol].counts.backfilled += 1
     }
-    try judgeAnswer(symbol, asked, now)
-    askForTrades(symbol, now)
   }
 
   /// Ids below one that was answered do not exist at the exchange; those above the last one may still come.

@@ -30,7 +30,10 @@ import Tape
 ///   `gap`, and a snapshot or the missing trades are asked for.
 /// - *Requests* go through one queue by urgency and weight (``RequestQueue``), and end in success or in a
 ///   record that says what is missing for good. A book in sync is compared with the exchange's now and then.
-/// - *Time*: offset and drift of our clock against the exchange's (``ClockFilter``); latencies are corrected.
+/// - *Time*: receive time is the wall clock's without its steps (``ReceiveClock``); its offset and drift against the
+///   exchange's are measured (``ClockFilter``), latencies are corrected.
+/// - *Interventions* (``appendControl(_:_:)``, ``restartSockets(_:)``, ``restFallback(_:_:)``, …) are methods, too, and
+///   leave a record.
 ///
 /// **Promises to the shell.** Sockets and requests that are unknown or gone are ignored, so late events do no
 /// harm. ``tick(_:)`` may come early or late; ``deadline`` never lies in the past after it. Errors of the
@@ -82,9 +85,12 @@ public struct Harvester<Log: RecordLog & ~Copyable>: ~Copyable {
   var isTimeDegraded = false
   var driftAboveSinceNs: Int64?
   var nextTimeNs = Int64.max
-  var clockJumpsSeen = 0
-  /// Wall − monotonic at the last event.
-  var wallLead: Int64
+  /// Our clock was set, or the machine slept: the next sample tells which.
+  var clockIsInDoubt = false
+  var receiveClock: ReceiveClock
+  var fallback = HarvestFallback()
+  /// Closed segments are to be compressed at once; the shell does it.
+  public internal(set) var compressesAtOnce = false
   /// Exchange − receive clock, when known.
   var offsetNs: Int64 = 0
   var offsetIsKnown = false
@@ -156,7 +162,7 @@ public struct Harvester<Log: RecordLog & ~Copyable>: ~Copyable {
     queue = RequestQueue(configuration)
     backoff = Backoff(configuration)
     random = SeededRandom(seed: seed)
-    wallLead = now.wall.rawValue &- now.monotonicNs
+    receiveClock = ReceiveClock(now, notBefore: resume.lastReceiveTime)
     recentSinceNs = now.monotonicNs
   }
 
@@ -177,7 +183,8 @@ struct StreamPlace {
 
 extension Harvester where Log: ~Copyable {
   /// Opens all connections and begins to ask. Once, before anything else.
-  public mutating func start(_ now: Moment) {
+  public mutating func start(_ given: Moment) {
+    let now = receiveClock.moment(given)
     for slot in slots.indices { connect(slot, side: 0, .start, now) }
     nextCheckNs = now.monotonicNs + Int64(configuration.snapshotCheckMs) * Nanoseconds.millisecond
     queue.add(.instruments, notBeforeNs: now.monotonicNs)
@@ -187,8 +194,8 @@ extension Harvester where Log: ~Copyable {
   }
 
   /// Does what is due.
-  public mutating func tick(_ now: Moment) throws(TapeError) {
-    try enter(now)
+  public mutating func tick(_ given: Moment) throws(TapeError) {
+    let now = try enter(given)
     for slot in slots.indices { try tickSlot(slot, now) }
     tickOverlap(now)
     rotateNext(now)
@@ -199,6 +206,7 @@ extension Harvester where Log: ~Copyable {
       nextTimeNs = .max
       queue.add(.time, notBeforeNs: now.monotonicNs)
     }
+    if now.monotonicNs >= fallback.nextLookNs { try lookAtFallback(now) }
     while let flight = queue.overdue(now) {
       try land(flight.id, .failed("no answer from the shell"), now)
     }
@@ -210,9 +218,10 @@ extension Harvester where Log: ~Copyable {
 
   /// Ends the harvest: no new connections or requests; closes all sockets in order and records that. What
   /// still arrives on them is kept. Done when ``isDrained``; keep calling ``tick(_:)`` until then.
-  public mutating func drain(_ now: Moment) throws(TapeError) {
+  public mutating func drain(_ given: Moment) throws(TapeError) {
     guard !isDraining else { return }
-    try enter(now)
+    let now = try enter(given)
+    try endFallback("drain", now)
     isDraining = true
     queue.removeJobs()
     for place in 0..<placeCount {
@@ -248,6 +257,9 @@ extension Harvester where Log: ~Copyable {
         try giveUp(symbol, hole.from, hole.to, "stopped", now)
       }
     }
+    try record(
+      .note, connection: Self.noConnection,
+      [.init("harvest", .string("ended")), .init("frames", .integer(totals.frames))], now)
     hasFinished = true
   }
 
@@ -270,18 +282,18 @@ extension Harvester where Log: ~Copyable {
       }
     }
     if deferredHoles > 0 { earliest = min(earliest, deferredDeadline()) }
-    if !isDraining { earliest = min(earliest, nextCheckNs, nextTimeNs) }
+    if !isDraining { earliest = min(earliest, nextCheckNs, nextTimeNs, fallback.nextLookNs) }
     deadline = earliest
   }
 
   /// Notes the clocks; a wall clock that was set is recorded.
+  ///
+  /// - Returns: the moment with its receive time in the place of the wall clock's.
   @inline(__always)
-  mutating func enter(_ now: Moment) throws(TapeError) {
-    let lead = now.wall.rawValue &- now.monotonicNs
-    let jump = lead &- wallLead
-    wallLead = lead
-    if jump.magnitude > UInt64(Self.jumpNsMax) { try clockJumped(jump, now) }
+  mutating func enter(_ given: Moment) throws(TapeError) -> Moment {
+    let jumpNs = receiveClock.follow(given)
+    let now = receiveClock.moment(given)
+    if jumpNs != 0 { try clockJumped(jumpNs, now) }
+    return now
   }
-
-  static var jumpNsMax: Int64 { 500 * Nanoseconds.millisecond }
 }

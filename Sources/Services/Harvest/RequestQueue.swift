@@ -11,16 +11,18 @@ import Core
 /// two seconds of a minute is counted in the next one too, because the exchange's minute may begin a little
 /// later than ours.
 ///
-/// Bound: a job is added once for its purpose and symbol, so there are at most four a symbol and two others.
+/// Bound: a job is added once for its purpose and symbol, so there are at most six a symbol and two others.
 struct RequestQueue: Sendable {
   /// In order of urgency.
   enum Purpose: UInt8, CaseIterable, Sendable {
-    case instruments, resync, backfill, initial, time, check
+    case instruments, resync, backfill, initial, time, pollBook, pollTrades, check
 
     var weight: Int {
       switch self {
       case .instruments, .time: 1
-      case .resync, .initial, .backfill: 20
+      case .resync, .initial, .backfill, .pollTrades: 20
+      // depth with limit=100
+      case .pollBook: 5
       // depth with limit=50
       case .check: 2
       }
@@ -33,6 +35,8 @@ struct RequestQueue: Sendable {
       case .backfill: "backfill"
       case .initial: "initial"
       case .time: "time"
+      case .pollBook: "poll_book"
+      case .pollTrades: "poll_trades"
       case .check: "check"
       }
     }
@@ -61,7 +65,8 @@ struct RequestQueue: Sendable {
   static let smallReserve = 20
   private static let carryNs = 2 * Nanoseconds.second
 
-  private let budget: Int
+  /// Weight a minute.
+  let budget: Int
   private let checkBudget: Int
   private let inFlightMax: Int
   private let beforeFirstAnswerMax: Int
@@ -103,6 +108,11 @@ struct RequestQueue: Sendable {
   func has(_ purposes: [Purpose], symbol: Int) -> Bool {
     jobs.contains { $0.symbol == symbol && purposes.contains($0.purpose) }
       || flights.contains { $0.job.symbol == symbol && purposes.contains($0.job.purpose) }
+  }
+
+  /// Whether a job waits that has not been sent.
+  func waits(_ purpose: Purpose, _ symbol: Int) -> Bool {
+    jobs.contains { $0.purpose == purpose && $0.symbol == symbol }
   }
 
   mutating func removeJobs() { jobs.removeAll() }

@@ -13,18 +13,21 @@ public struct HarvestOptions: Sendable {
   public var minutes: Double?
   /// Port of `/metrics`, `/healthz` and `/readyz` on loopback; 0 for a free one, nil for none.
   public var metricsPort: UInt16?
+  /// Standard input and output are the line to a supervisor.
+  public var isSupervised: Bool
   public var configuration: WeirConfiguration
   public var seed: UInt64
 
   public init(
     endpoints: VenueEndpoints, symbols: [String], out: String, minutes: Double? = nil,
-    metricsPort: UInt16? = nil, configuration: WeirConfiguration, seed: UInt64
+    metricsPort: UInt16? = nil, isSupervised: Bool = false, configuration: WeirConfiguration, seed: UInt64
   ) {
     self.endpoints = endpoints
     self.symbols = symbols
     self.out = out
     self.minutes = minutes
     self.metricsPort = metricsPort
+    self.isSupervised = isSupervised
     self.configuration = configuration
     self.seed = seed
   }
@@ -40,14 +43,18 @@ public struct HarvestOptions: Sendable {
 /// **Durability.** Every micro-batch (20 ms, tuned to 10–25 by the disk's own speed) what was written since is
 /// synced by a thread that may block, so that the disk's milliseconds are not the feed's. A sync that fails
 /// ends the harvest: the kernel tells of a lost write once, and never again.
+///
+/// **Supervised** it takes commands over its ``SupervisorLink`` (``HarvestService+Supervised``). Drained by command it
+/// stays, with a finished tape and its last numbers, until it is told to end: consumers read to the end meanwhile.
 public final class HarvestService {
-  private let loop: EventLoop
-  private let options: HarvestOptions
-  private var harvester: Harvester<TapeWriter>
+  let loop: EventLoop
+  let options: HarvestOptions
+  var harvester: Harvester<TapeWriter>
   private let tls: TLSContext?
   private let rest: HTTPClient
   private let syncer: LoopThread?
-  private var endpoint: ServiceEndpoint?
+  private(set) var endpoint: ServiceEndpoint?
+  var link: SupervisorLink?
   private var sockets: [SocketID: HarvestSocket] = [:]
   private var pendingActions: [HarvestAction] = []
   private var isPerforming = false
@@ -56,12 +63,16 @@ public final class HarvestService {
   private var tuner: BatchTuner
   private var syncIsUnderWay = false
   private var syncedSequence: Int64 = 0
-  private var failure: (any Error)?
-  private var drainBeganNs: Int64?
+  private(set) var timings = TaskTimings()
+  private(set) var failure: (any Error)?
+  private(set) var drainBeganNs: Int64?
+  /// Nothing is to be waited for once the harvester is drained.
+  private var mustEnd = false
+  private var isSettled = false
   private var isReady = false
   private var timeIsOver = false
   private var lastRefusal = (text: "", ns: Int64.min / 2)
-  private var ready: (() -> Void)?
+  private var ready: ((JSONValue) -> Void)?
   private var note: (String) -> Void
 
   /// A drain that takes longer is cut short.
@@ -83,8 +94,9 @@ public final class HarvestService {
     // A little at a time: compressing a megabyte takes longer than the path of a frame may.
     tape.compressionBytesPerFlush = 128 << 10
     try Files.makeFolder(options.out)
-    let resume = try HarvestResume(tapeFolder: options.out, symbols: options.symbols)
+    var resume = try HarvestResume(tapeFolder: options.out, symbols: options.symbols)
     let writer = try TapeWriter(folder: options.out, options: tape)
+    if writer.totals.lastSequence > 0 { resume.lastReceiveTime = writer.lastTime }
     syncer = tape.fsync == .none ? nil : try LoopThread()
     tuner = BatchTuner(options.configuration.harvest)
     note = { _ in }
@@ -104,27 +116,31 @@ public final class HarvestService {
   /// Harvests until the time is over or a signal comes, then drains.
   ///
   /// - Parameters:
-  ///   - ready: every connection of the plan is open.
+  ///   - ready: every connection of the plan is open; the line that says so.
   ///   - note: what an operator should know, one line each.
   /// - Returns: the summary.
   /// - Throws: what made going on impossible: the disk, an unknown symbol, a venue that never was one. The tape
   ///   is whole then, too.
-  public func run(ready: @escaping () -> Void, note: @escaping (String) -> Void) throws -> JSONValue {
+  public func run(ready: @escaping (JSONValue) -> Void, note: @escaping (String) -> Void) throws -> JSONValue
+  {
     self.ready = ready
     self.note = note
-    try loop.onSignals([SIGINT, SIGTERM]) { [unowned self] _ in beginDraining() }
+    try loop.onSignals([SIGINT, SIGTERM]) { [unowned self] _ in end() }
     if let minutes = options.minutes {
       loop.after(Int64(minutes * Double(Nanoseconds.minute))) { [unowned self] in
         timeIsOver = true
-        beginDraining()
+        end()
       }
     }
     if let port = options.metricsPort { try serveMetrics(port) }
+    if options.isSupervised { try linkToSupervisor() }
     loop.atTurnEnd { [unowned self] in finishTurn() }
     scheduleBatch()
     harvester.start(HarvestService.now())
     loop.run()
     rest.close()
+    // What is said from here on is said to the end.
+    if options.isSupervised { _ = fcntl(1, F_SETFL, fcntl(1, F_GETFL) & ~O_NONBLOCK) }
     var totals: TapeTotals?
     do { totals = try harvester.log.finish() } catch { failure = failure ?? error }
     if let failure { throw failure }
@@ -147,7 +163,7 @@ public final class HarvestService {
   // MARK: The turn
 
   /// Runs a step of the harvester; what it throws ends the harvest.
-  private func step(_ body: (inout Harvester<TapeWriter>) throws -> Void) {
+  func step(_ body: (inout Harvester<TapeWriter>) throws -> Void) {
     guard failure == nil else { return }
     do { try body(&harvester) } catch { fail(error) }
   }
@@ -164,9 +180,23 @@ public final class HarvestService {
       if harvester.log.waitingBytes > 0 { try harvester.log.publish() }
     }
     if let fatal = harvester.fatal { return fail(fatal) }
-    if harvester.isDrained { return loop.stop() }
+    if harvester.isDrained {
+      if mustEnd { return loop.stop() }
+      if !isSettled { settle() }
+    }
     arm()
   }
+
+  /// Everything is on the tape; on the disk, too, before anyone is told.
+  private func settle() {
+    isSettled = true
+    step { harvester in
+      if harvester.log.syncsToDisk, let sync = try harvester.log.beginSync() { try sync.perform() }
+    }
+  }
+
+  /// The tape is finished, whether or not this process goes on.
+  var isSettledOnDisk: Bool { isSettled && failure == nil }
 
   private func arm() {
     let deadline = harvester.deadline
@@ -253,7 +283,12 @@ public final class HarvestService {
   private func announceReadiness() {
     guard !isReady, harvester.isEveryConnectionOpen else { return }
     isReady = true
-    ready?()
+    var members: [JSONValue.Member] = [
+      .init("ready", .bool(true)), .init("venue", .string(options.endpoints.rest)),
+      .init("tape", .string(options.out)), .init("symbols", .array(options.symbols.map { .string($0) })),
+    ]
+    if let endpoint { members.append(.init("metrics_port", .integer(Int(endpoint.port)))) }
+    if let link { link.say(.object(members)) } else { ready?(.object(members)) }
   }
 
   fileprivate func received(_ id: SocketID, _ text: UnsafeRawBufferPointer) {
@@ -289,14 +324,26 @@ public final class HarvestService {
 
   // MARK: Draining
 
-  private func beginDraining() {
+  /// Drains, and ends once that is done.
+  func end() {
+    mustEnd = true
+    if harvester.isDrained { return loop.stop() }
+    beginDraining()
+  }
+
+  func beginDraining() {
     guard drainBeganNs == nil else { return }
     drainBeganNs = EventLoop.monotonicNow()
     step { try $0.drain(HarvestService.now()) }
     loop.after(HarvestService.drainNsMax) { [unowned self] in
+      guard !harvester.isDrained else { return }
       note("not everything closed in time; the rest is cut")
-      for socket in Array(sockets.values) { socket.abort() }
-      loop.stop()
+      for (id, socket) in sockets {
+        socket.abort()
+        step { try $0.closed(id, reason: "cut", HarvestService.now()) }
+      }
+      sockets.removeAll()
+      if mustEnd { loop.stop() }
     }
   }
 
@@ -305,14 +352,16 @@ public final class HarvestService {
   private typealias SyncAnswer = (TapeError?) -> Void
 
   private func scheduleBatch() {
+    let dueNs = EventLoop.monotonicNow() + tuner.intervalNs
     loop.after(tuner.intervalNs) { [unowned self] in
+      timings.turned(lateNs: EventLoop.monotonicNow() - dueNs)
       syncBatch()
       scheduleBatch()
     }
   }
 
   private func syncBatch() {
-    step { $0.log.compressABit() }
+    step { $0.log.compressABit(isUrgent: $0.compressesAtOnce) }
     guard let syncer, !syncIsUnderWay, failure == nil else { return }
     var sync: TapeSync?
     step { sync = try $0.log.beginSync() }
@@ -335,7 +384,9 @@ public final class HarvestService {
   private func synced(_ error: TapeError?, since beganNs: Int64, records: Int) {
     syncIsUnderWay = false
     if let error { return fail(error) }
-    tuner.flushed(durationNs: EventLoop.monotonicNow() - beganNs, records: records)
+    let durationNs = EventLoop.monotonicNow() - beganNs
+    timings.synced(ns: durationNs)
+    tuner.flushed(durationNs: durationNs, records: records)
   }
 
   // MARK: Metrics
@@ -343,6 +394,8 @@ public final class HarvestService {
   private func serveMetrics(_ port: UInt16) throws {
     endpoint = try ServiceEndpoint(on: loop, port: port) { [unowned self] in
       harvester.exposition(into: &$0)
+      timings.exposition(into: &$0)
+      tapeExposition(into: &$0)
     } isReady: { [unowned self] in
       harvester.isEveryConnectionOpen && drainBeganNs == nil
     }

@@ -67,6 +67,18 @@ public final class SupervisorLink {
     flush()
   }
 
+  /// Writes what waits, the last line before the process ends among it, for at most so long.
+  public func drain(timeoutNs: Int64 = 5 * Nanoseconds.second) {
+    let deadline = EventLoop.monotonicNow() + timeoutNs
+    while !waiting.isEmpty {
+      flush()
+      let leftMs = (deadline - EventLoop.monotonicNow()) / Nanoseconds.millisecond
+      guard !waiting.isEmpty, leftMs > 0, input != nil else { return }
+      var output = pollfd(fd: 1, events: Int16(POLLOUT), revents: 0)
+      poll(&output, 1, Int32(clamping: leftMs))
+    }
+  }
+
   private func scheduleBeat() {
     loop.after(Nanoseconds.second) { [weak self] in
       guard let self, input != nil else { return }

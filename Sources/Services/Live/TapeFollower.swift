@@ -26,7 +26,9 @@ public final class TapeFollower {
   public private(set) var readLatencyNs = LogHistogram()
   public private(set) var wakeUps = 0
 
-  private let loop: EventLoop
+  /// Where the latencies are to be exposed, too; set once the tape's end has been reached.
+  var metrics: SignalMetrics?
+  let loop: EventLoop
   private let options: Options
   private let folder: String
   private var watch: TapeWatch?
@@ -34,6 +36,8 @@ public final class TapeFollower {
   private var lastGrowthNs: Int64
   private let endNs: Int64
   private var pendingReceiveNs: [Int64] = []
+  private var lastTurnNs: Int64 = 0
+  private static let turnNs = 10 * Nanoseconds.millisecond
 
   /// - Parameter folder: may be made later by the harvester.
   public init(folder: String, options: Options) throws(NetError) {
@@ -53,6 +57,17 @@ public final class TapeFollower {
       loop.turn(waitNs: 50 * Nanoseconds.millisecond)
     }
     return true
+  }
+
+  /// Has the waiting end, as a signal does.
+  func stop() { mustStop = true }
+
+  /// Lets the loop's other sources have their turn while blocks keep coming, at most every 10 ms.
+  func turnIfDue() {
+    let now = EventLoop.monotonicNow()
+    guard now - lastTurnNs >= TapeFollower.turnNs else { return }
+    lastTurnNs = now
+    loop.turn(waitNs: 0)
   }
 
   /// Begins to watch; before the reader's first block, so that no growth is missed.
@@ -88,19 +103,24 @@ public final class TapeFollower {
   /// A block is about to be processed.
   func hasRead(_ block: UnsafeRawBufferPointer) {
     guard let header = RecordHeader(scanning: block.baseAddress!, 0) else { return }
-    readLatencyNs.add(EventLoop.wallNow().rawValue - header.receiveNs)
+    let latencyNs = EventLoop.wallNow().rawValue - header.receiveNs
+    readLatencyNs.add(latencyNs)
+    metrics?.observe(readLatencyNs: latencyNs)
     if pendingReceiveNs.count < 64 { pendingReceiveNs.append(header.receiveNs) }
   }
 
   /// All signals of the blocks read so far are written.
   func hasWritten() {
     let now = EventLoop.wallNow().rawValue
-    for receiveNs in pendingReceiveNs { latencyNs.add(now - receiveNs) }
+    for receiveNs in pendingReceiveNs {
+      latencyNs.add(now - receiveNs)
+      metrics?.observe(latencyNs: now - receiveNs)
+    }
     pendingReceiveNs.removeAll(keepingCapacity: true)
   }
 
   /// What `--json` adds: the latencies of this run, which no output file depends on.
-  public var json: JSONValue {
+  public var members: [JSONValue.Member] {
     func milliseconds(_ histogram: LogHistogram) -> JSONValue {
       func value(_ share: Double) -> JSONValue {
         histogram.quantile(share).map { .double(Double($0) / 1e6) } ?? .null
@@ -109,10 +129,10 @@ public final class TapeFollower {
         "p50": value(0.5), "p99": value(0.99), "p999": value(0.999), "n": .integer(Int64(histogram.count)),
       ])
     }
-    return .object([
-      "wake_ups": .integer(Int64(wakeUps)), "read_latency_ms": milliseconds(readLatencyNs),
-      "signal_latency_ms": milliseconds(latencyNs),
-    ])
+    return [
+      .init("wake_ups", .integer(Int64(wakeUps))), .init("read_latency_ms", milliseconds(readLatencyNs)),
+      .init("signal_latency_ms", milliseconds(latencyNs)),
+    ]
   }
 }
 

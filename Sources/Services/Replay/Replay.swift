@@ -50,117 +50,46 @@ public enum ReplayError: Error, Equatable, CustomStringConvertible {
   }
 }
 
-/// Tape → signals → sinks, report and summary: the shell around ``SignalPipeline``.
+/// Tape → signals → sinks, report and summary: the shell around ``SignalPipeline`` for a tape that is whole.
 public enum Replay {
-  /// - Parameters:
-  ///   - follower: waits for the tape to grow; without one the run ends with the tape.
-  ///   - progress: called with the records processed, about once a block.
+  /// - Parameter progress: called with the records processed, about once a block.
   public static func run(
-    _ options: ReplayOptions, following follower: TapeFollower? = nil, progress: (Int64) -> Void = { _ in }
+    _ options: ReplayOptions, progress: (Int64) -> Void = { _ in }
   ) throws -> ReplayResult {
     let started = ProcessUsage.now()
-    let configuration = options.configuration
-    let reportOptions = try configuration.reportOptions()
+    let reportOptions = try options.configuration.reportOptions()
     if Files.exists(options.out + "/summary.json") { throw ReplayError.outputInUse(options.out) }
-    if let follower {
-      guard follower.waitForFolder() else { throw ReplayError.emptyTape(options.tape) }
-      try follower.beginWatching()
-    }
     var reader = try TapeReader(folder: options.tape)
-    guard let firstBlock = try nextBlock(&reader, follower, whenIdle: {}) else {
-      throw ReplayError.emptyTape(options.tape)
-    }
-    try Files.makeFolder(options.out)
-    try claim(options, firstBlock)
+    guard let firstBlock = try reader.nextBlock() else { throw ReplayError.emptyTape(options.tape) }
+    try RunIdentity(options, firstBlock).claim(options.out)
 
-    var pipeline = SignalPipeline(configuration.signal, instruments: configuration.instrumentTable)
-    var sinks = try SignalSinkSet(
-      options.sink, runFolder: options.out,
-      context: SignalContext(configVersion: options.configurationVersion), options: configuration.sinkOptions)
+    var run = try SignalRun(options)
     var report = ReportAccumulator(options: reportOptions)
     var pace = Pace(speed: options.speed)
     var block = firstBlock
     while true {
       pace.wait(for: block)
-      var offset = 0
-      while offset < block.count {
-        offset = pipeline.process(block, from: offset)
-        if !pipeline.rows.isEmpty {
-          sinks.register(pipeline.symbols)
-          report.register(pipeline.symbols)
-          for row in pipeline.rows {
-            try sinks.append(row)
-            report.add(row)
-          }
-          pipeline.removeRows()
-        }
+      try run.process(block) { rows, symbols in
+        report.register(symbols)
+        for row in rows { report.add(row) }
       }
-      // The accumulator holds a week; the finished days of a longer tape are written as they go.
-      if report.days.count > Replay.daysHeldMax {
-        for day in report.takeFinishedDays() {
-          try DailyReport(day: day, symbols: report.symbols, options: reportOptions).write(
-            runFolder: options.out)
-        }
-      }
-      progress(pipeline.totals.lastSequence)
-      let next = try nextBlock(&reader, follower) {
-        try sinks.flush()
-        follower?.hasWritten()
-      }
-      guard let next else { break }
+      try writeFinishedDays(of: &report, options)
+      progress(run.pipeline.totals.lastSequence)
+      guard let next = try reader.nextBlock() else { break }
       block = next
     }
-    try sinks.finish()
-    if let path = options.finalBooks { try Files.writeAtomically(path, pipeline.finalBooks().text() + "\n") }
-    let usage = ProcessUsage.now() - started
-    var result = ReplayResult(
-      pipeline: pipeline, usage: usage, sinks: sinks.counts, signalsSHA256: sinks.signalsSHA256(),
-      tape: reader.report, options: options)
-    for day in report.days {
-      try DailyReport(
-        day: day, symbols: report.symbols, options: reportOptions, facts: result.reportFacts,
-        data: result.reportData
-      ).write(runFolder: options.out)
-    }
-    result.topSignals = report.topSignals(countMax: 10)
+    var result = try run.finish(options, usage: ProcessUsage.now() - started, tape: reader.report)
+    try result.writeReports(of: report, runFolder: options.out)
     try result.summary.write(runFolder: options.out)
     return result
   }
 
-  /// The next block, waited for where the tape is followed; nil at the end.
-  ///
-  /// - Parameter idle: called before waiting.
-  private static func nextBlock(
-    _ reader: inout TapeReader, _ follower: TapeFollower?, whenIdle idle: () throws -> Void
-  ) throws -> UnsafeRawBufferPointer? {
-    var isLast = false
-    while true {
-      if let block = try reader.nextBlock() {
-        follower?.hasRead(block)
-        return block
-      }
-      guard let follower, !isLast else { return nil }
-      try idle()
-      isLast = try !follower.waitForGrowth()
-      try reader.refresh()
-    }
-  }
-
-  /// Notes what the folder's rows are made of. An interrupted run is continued only by the same.
-  private static func claim(_ options: ReplayOptions, _ block: UnsafeRawBufferPointer) throws {
-    let path = options.out + "/replay.json"
-    let line = block.prefix { $0 != 0x0A }
-    let first = TapeRecord(parsing: UnsafeRawBufferPointer(rebasing: line))
-    let identity: JSONValue = .object([
-      "config_version": .string(options.configurationVersion), "sink": .string(options.sink.rawValue),
-      "first_seq": .integer(first?.sequence ?? 0),
-      "first_recv_ns": .integer(first?.receiveTime.rawValue ?? 0),
-    ])
-    if Files.exists(path) {
-      let found = try Files.read(path).withUnsafeBytes { try? JSONValue(parsing: $0) }
-      guard found == identity else { throw ReplayError.otherRun(options.out) }
-    } else {
-      try Files.writeAtomically(path, identity.text() + "\n")
+  /// The accumulator holds a week; the finished days of a longer tape are written as they go.
+  static func writeFinishedDays(of report: inout ReportAccumulator, _ options: ReplayOptions) throws {
+    guard report.days.count > Replay.daysHeldMax else { return }
+    for day in report.takeFinishedDays() {
+      try DailyReport(day: day, symbols: report.symbols, options: report.options).write(
+        runFolder: options.out)
     }
   }
 

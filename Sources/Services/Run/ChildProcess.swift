@@ -8,19 +8,19 @@ import Net
 /// **Problem.** A supervisor has to know within milliseconds that a child has ended, must never wait for one
 /// that hangs or floods, and must leave nothing behind: no zombie, no descriptor, no grandchild.
 ///
-/// **Why the obvious answer fails.** `SIGCHLD` is one bit for all children and belongs to the whole process; a
-/// thread that blocks in `waitpid` is one more thread for each child. The end of a pipe is no proof: a
+/// **Why the obvious answer fails.** `SIGCHLD` is one bit for all children and belongs to the whole process;
+/// a thread that blocks in `waitpid` is one more thread for each child. The end of a pipe is no proof: a
 /// grandchild may hold it open, and a child may close it and live. A child in the terminal's foreground group
 /// gets Ctrl-C at the same time as its supervisor and stops in no order.
 ///
 /// **Algorithm.** A pidfd is readable once the process has ended; as long as nobody has reaped it, its number
-/// and its group's cannot be given to another process, so that signals sent until then hit no stranger. At the
-/// end, what is left of its group is killed, what it wrote before is read, and only then ``init``'s `ended`
-/// is called, once. Commands and replies are JSON lines, see ``SupervisorLink``.
+/// and its group's cannot be given to another process, so signals sent until then hit no stranger. At the
+/// end, what is left of its group is killed, what it wrote before is read, and only then `ended` is called,
+/// once. Commands and replies are JSON lines, see ``SupervisorLink``.
 ///
-/// **Bounds.** 256 KiB wait for a child that doesn't read; a command beyond that is refused. A line of its
-/// output is cut at 1 MiB and counted. 64 KiB are read in a turn, so that a child that floods holds up nobody;
-/// it is held back by its pipe.
+/// **Bounds.** 256 KiB and 256 requests wait for a child that is busy; a command beyond that is refused. A
+/// line of its output is cut at 1 MiB and counted. 64 KiB are read in a turn, so that a child that floods
+/// holds up nobody; it is held back by its pipe.
 ///
 /// Releasing it closes the pipes, which a service takes as the end of its supervisor; a child that goes on is
 /// still reaped by the loop.
@@ -128,7 +128,7 @@ public final class ChildProcess {
     } catch {
       for source in [watch, input, output] { loop.remove(source) }
       ChildProcess.discard(pid)
-      throw .system("watch the process \(name)", EMFILE)
+      throw .cannotWatch("the process \(name)", error)
     }
     self.input = input
     self.output = output
@@ -203,8 +203,8 @@ public final class ChildProcess {
 
   /// Has it perform a command.
   ///
-  /// - Parameter reply: called exactly once and never at once: what it says, or why it didn't. It is not called
-  ///   when this object is released.
+  /// - Parameter reply: called exactly once and never at once: what it says, or why it didn't. It is not
+  ///   called when this object is released.
   public func request(
     _ name: String, _ arguments: JSONValue = .object([]), timeoutNs: Int64,
     reply: @escaping (Result<String, RunError>) -> Void
@@ -213,9 +213,7 @@ public final class ChildProcess {
     nextRequest += 1
     let isFull = requests.count >= ChildProcess.requestsMax
     guard !isFull, send(.object(["id": .integer(id), "do": .string(name), "args": arguments])) else {
-      let error: RunError =
-        input == nil
-        ? .childEnded(self.name) : .childBusy(self.name, bytesMax: ChildProcess.inputBytesMax)
+      let error: RunError = input == nil ? .childEnded(self.name) : .childBusy(self.name)
       return loop.soon { reply(.failure(error)) }
     }
     let timer = loop.after(timeoutNs) { [weak self] in

@@ -12,10 +12,10 @@ import Net
 /// Unix socket's file survives kill -9 and then keeps the next run from listening; made with the default mode
 /// and changed afterwards, it is open to all in between.
 ///
-/// **Algorithm.** The socket's inode gets its mode, 0600, before it gets its name, and each peer is asked of the
-/// kernel: this user or root. A file that nobody answers at is a dead run's and is replaced. A connection
-/// carries one line `{"do":"status","args":{…}}` and gets one, `{"ok":true,"result":…}` or
-/// `{"ok":false,"error":"…"}`; then it is closed.
+/// **Algorithm.** The socket's inode gets its mode, 0600, before it gets its name, and the kernel says of
+/// each peer whose it is: this user's or root's. A file at which nobody answers is a dead run's and is
+/// replaced. A connection carries one line `{"do":"status","args":{…}}` and gets one,
+/// `{"ok":true,"result":…}` or `{"ok":false,"error":"…"}`; then it is closed.
 ///
 /// **Bounds.** 16 connections, the next is told so; 64 KiB a request, 4 MiB a reply; 10 s from the connection
 /// to the last byte of the reply.
@@ -54,7 +54,7 @@ public final class ControlSocket {
     self.handler = handler
     let listener = ControlListener(try ControlSocket.listen(in: folder), folder)
     do throws(NetError) { try loop.add(listener, interest: .read) } catch {
-      throw .system("watch the socket in \(folder)", EMFILE)
+      throw .cannotWatch("the socket in \(folder)", error)
     }
     self.listener = listener
     listener.server = self
@@ -66,7 +66,7 @@ public final class ControlSocket {
   public func close() {
     if let listener {
       loop.remove(listener)
-      unlink(folder + "/" + UnixSocket.fileName)
+      listener.removeFile()
     }
     listener = nil
     for peer in peers.values { loop.remove(peer) }
@@ -155,10 +155,10 @@ public final class ControlSocket {
 
 private final class ControlListener: EventSource {
   weak var server: ControlSocket?
-  private let folder: String
+  private var file: String?
 
   init(_ socket: consuming Descriptor, _ folder: String) {
-    self.folder = folder
+    file = folder + "/" + UnixSocket.fileName
     super.init(descriptor: socket.take())
   }
 
@@ -166,7 +166,13 @@ private final class ControlListener: EventSource {
 
   override func ready(_ events: Interest) { server?.accept() }
 
-  override func loopEnded() { unlink(folder + "/" + UnixSocket.fileName) }
+  override func loopEnded() { removeFile() }
+
+  /// Once: a later file of this name would be the next run's.
+  func removeFile() {
+    if let file { unlink(file) }
+    file = nil
+  }
 }
 
 /// One connection: reads a line, waits for its answer, writes it.

@@ -39,8 +39,9 @@ struct LineSplitter {
 
   private mutating func add(_ piece: Slice<UnsafeRawBufferPointer>, to lines: inout [Line]) {
     guard !isDropping else { return }
-    partial.append(contentsOf: piece.prefix(lineBytesMax - partial.count))
-    guard piece.count > 0, partial.count == lineBytesMax else { return }
+    let room = lineBytesMax - partial.count
+    partial.append(contentsOf: piece.prefix(room))
+    guard piece.count > room else { return }
     var line = takePartial()
     line.isCut = true
     lines.append(line)

@@ -56,8 +56,8 @@ enum RunConclusion {
     let total = record.resources["total"] ?? .init()
     let megabytes = Double(total.maxRSSBytes) / 1_048_576
     demand(
-      "rss_total_mb", JSONValue.rounded(megabytes, 1).text ?? "", "< \(run.run.rssMBMax)",
-      megabytes < Double(run.run.rssMBMax))
+      "rss_total_mb", JSONValue.rounded(megabytes, 1).text ?? "", "< \(run.run.rssMiBMax)",
+      megabytes < Double(run.run.rssMiBMax))
     demand(
       "open_files_total", "\(total.maxOpenFiles)", "< \(run.run.openFilesMax)",
       total.maxOpenFiles < run.run.openFilesMax)
@@ -204,7 +204,7 @@ enum RunConclusion {
 
 extension RunService {
   /// `run_status.json`, and what `weir ctl status` shows.
-  var statusJSON: JSONValue {
+  public var statusJSON: JSONValue {
     let now = EventLoop.monotonicNow()
     return .object([
       "run_id": .string(record.runID), "t": .string(UTCDate(EventLoop.wallNow()).isoText),

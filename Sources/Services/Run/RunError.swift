@@ -1,5 +1,6 @@
 import Core
 import Glibc
+import Net
 
 /// What went wrong between a supervisor, its children and those who talk to it.
 public enum RunError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -10,8 +11,8 @@ public enum RunError: Error, Equatable, Sendable, CustomStringConvertible {
   case spawn(executable: String, Int32)
   /// The child of this name has ended, or no longer listens.
   case childEnded(String)
-  /// The child of this name doesn't read what it is told, and so much is waiting for it already.
-  case childBusy(String, bytesMax: Int)
+  /// The child of this name doesn't do what it was told, and as much as may wait for it is waiting already.
+  case childBusy(String)
   /// This took longer than it may.
   case timeout(String)
   /// What was asked for was understood and refused, for this reason.
@@ -33,16 +34,24 @@ public enum RunError: Error, Equatable, Sendable, CustomStringConvertible {
       "cannot start \(executable): \(String(cString: strerror(code)))"
         + (code == EAGAIN ? "; raise the limit on processes (ulimit -u)" : "")
     case .childEnded(let name): "\(name) has ended or no longer listens"
-    case .childBusy(let name, let bytesMax):
-      "\(name) doesn't read its commands; \(bytesMax) bytes are waiting for it"
+    case .childBusy(let name): "\(name) is busy: too many commands are waiting for it already"
     case .timeout(let what): "\(what) took too long"
     case .refused(let reason): reason
     case .locked(let folder, let pid):
-      "another weir run\(pid.map { " (pid \($0))" } ?? "") uses \(folder); stop it or choose another --run-dir"
+      "another weir run\(pid.map { " (pid \($0))" } ?? "") uses \(folder); "
+        + "stop it or choose another --run-dir"
     case .notRunning(let folder): "no weir run listens in \(folder); start one or choose another --run-dir"
     case .notAllowed(let folder):
       "the weir run in \(folder) belongs to another user; call as that user or as root"
     case .protocol(let reason): reason
     }
+  }
+}
+
+extension RunError {
+  /// A loop that cannot watch a descriptor.
+  static func cannotWatch(_ what: String, _ error: NetError) -> RunError {
+    if case .system(_, let code) = error { return .system("watch \(what)", code) }
+    return .protocol("\(error)")
   }
 }

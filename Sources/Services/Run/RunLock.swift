@@ -4,9 +4,9 @@ import Glibc
 
 /// The proof that this run owns its folder, held as long as the object lives.
 ///
-/// The kernel gives a lock of `flock` back with the last descriptor of it, also after kill -9, so none is ever
-/// stale; the file stays, since removing it would let two runs lock two files of one name. No child inherits
-/// it.
+/// The kernel gives a lock of `flock` back with the last descriptor of it, also after kill -9, so none is
+/// ever stale; the file stays, since removing it would let two runs lock two files of one name. No child
+/// inherits it.
 public final class RunLock {
   public static let fileName = "run.lock"
 

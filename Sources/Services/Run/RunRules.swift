@@ -17,7 +17,7 @@ final class RunRules {
   init(_ run: RunService) throws {
     self.run = run
     path = try RunRules.find(run.options.configuration.run.rules)
-    rules = try RuleSet(contentsOf: path)
+    rules = try RuleSet(loading: path)
     engine = AlertEngine(rules)
     ladder = DegradeLadder(rules)
     store = MetricStore(for: rules)
@@ -63,9 +63,8 @@ final class RunRules {
   /// Takes the rules' file anew; what fired under the old rules is judged by the new ones.
   func reload(_ configuration: WeirConfiguration) throws {
     let path = try RunRules.find(configuration.run.rules)
-    let loaded = try RuleSet(contentsOf: path)
-    guard loaded != rules else { return }
-    self.path = path
+    let loaded = try RuleSet(loading: path)
+        self.path = path
     rules = loaded
     engine = AlertEngine(loaded)
     ladder = DegradeLadder(loaded)

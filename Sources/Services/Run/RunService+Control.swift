@@ -40,7 +40,7 @@ extension RunService {
       watch.operatorEffects.shadowIsPaused = isOn
       give(answer, "shadow signals \(isOn ? "paused" : "resumed")")
     case "mode":
-      guard let mode = arguments["value"]?.text, ["auto", "quiet", "active"].contains(mode) else {
+      guard let mode = arguments["mode"]?.text, ["auto", "quiet", "active"].contains(mode) else {
         return answer(.failure(.refused("mode is auto, quiet or active")))
       }
       watch.operatorEffects.mode = mode

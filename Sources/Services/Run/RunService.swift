@@ -106,7 +106,7 @@ public final class RunService {
     try loop.onSignals([SIGINT, SIGTERM, SIGHUP]) { [unowned self] number in
       if number == SIGHUP { self.reload() } else { stop(reason: number == SIGINT ? "SIGINT" : "SIGTERM") }
     }
-    control = try ControlSocket(on: loop, runFolder: options.folder) { [unowned self] name, arguments, answer in
+    control = try ControlSocket(on: loop, folder: options.folder) { [unowned self] name, arguments, answer in
       perform(name, arguments, answer)
     }
     try writeManifest(state: "running")

@@ -331,16 +331,19 @@ public struct Supervision: Sendable {
   }
 
   private mutating func terminate(_ service: ServiceName, _ nowNs: Int64) {
+    let graceEndsNs = nowNs + Int64(configuration.stopGraceSeconds) * Nanoseconds.second
     update(service) {
       $0.state = .stopping
-      $0.killAtNs = nowNs + Int64(configuration.stopGraceSeconds) * Nanoseconds.second
+      $0.killAtNs = graceEndsNs
     }
     actions.append(.terminate(service))
   }
 
   /// The drain is over when every consumer stands where its source stands, or nothing moves any more.
   private mutating func checkDrain(_ nowNs: Int64) {
-    let positions = members.flatMap { [$0.sequence, $0.rows, $0.bytesBehind, $0.isRunning ? 1 : 0] }
+    let positions = members.flatMap {
+      [$0.sequence, $0.rows, $0.bytesBehind, $0.isRunning ? 1 : 0] as [Int64]
+    }
     if positions != drainPosition {
       drainPosition = positions
       quietSinceNs = nowNs

@@ -4,8 +4,8 @@ import Glibc
 
 /// Names of a run's Unix socket, and connections to it.
 ///
-/// A socket's path may have 107 bytes and a run's folder may lie deeper, so the path goes through a descriptor
-/// of the folder: `/proc/self/fd/7/weir.sock`.
+/// A socket's path may have 107 bytes and a run's folder may lie deeper, so the path goes through a
+/// descriptor of the folder: `/proc/self/fd/7/weir.sock`.
 enum UnixSocket {
   static let fileName = "weir.sock"
 

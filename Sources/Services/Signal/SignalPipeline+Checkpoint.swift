@@ -18,6 +18,7 @@ extension SignalPipeline: Checkpointed {
     writer.append(nextGridNs)
     writer.append(receiveNs)
     writer.append(timeSyncIsDegraded)
+    writer.append("CTRL", control)
     writer.append(UInt32(states.count))
     for state in states { writer.append("SYMB", state.pointee) }
   }
@@ -31,8 +32,10 @@ extension SignalPipeline: Checkpointed {
     nextGridNs = try reader.integer()
     receiveNs = try reader.integer()
     timeSyncIsDegraded = try reader.boolean()
+    try reader.restore("CTRL", &control)
     let count = try reader.count(bytesEach: 256, max: symbols.count)
     for index in 0..<count { try reader.restore("SYMB", &state(of: SymbolID(index)).pointee) }
+    restore(control: control)
   }
 }
 

@@ -128,10 +128,22 @@ extension SignalPipeline {
     if state.pointee.flow.mayBeStrong() { makeStrongRow(state) }
   }
 
-  /// Of all notes, only interventions change anything here.
+  /// Interventions, and what the harvester does to a book that readers must do, too.
   private mutating func takeNote(_ record: TapeRecord) {
     guard let stream = record.stream else { return }
-    if stream.elementsEqual(Control.stream.utf8) { takeControl(record) }
+    if stream.elementsEqual(Control.stream.utf8) { return takeControl(record) }
+    guard let note = try? JSONValue(parsing: record.data), let name = symbolName(stream),
+      let symbol = symbols.find(name), symbol.index < states.count
+    else { return }
+    let state = states[symbol.index]
+    let timeMs = receiveNs / 1_000_000
+    if note[BookNote.rebuild]?.boolean == true {
+      if state.pointee.book.rebuild() { bookLost(state, timeMs) }
+    } else if note[BookNote.polled]?.boolean == true {
+      if state.pointee.book.beginPolling() { bookLost(state, timeMs) }
+    } else if note[BookNote.polled]?.boolean == false {
+      state.pointee.book.endPolling()
+    }
   }
 
   /// What the record of a gap changes here: a book found to differ from the venue's is no book, and quotes are

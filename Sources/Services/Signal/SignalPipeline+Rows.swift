@@ -17,8 +17,10 @@ extension SignalPipeline {
       lagMs: Double(state.pointee.cvdLagNs) / 1e6,
       stalenessMs: connections.stalenessMs(state.pointee.cvdConnection, timeNs)
     )
-    let row = state.pointee.flow.row(
+    var row = state.pointee.flow.row(
       endMs: endMs, isGrid: trigger == .grid, ofiLag: ofi, cvdLag: cvd, thresholds: thresholds)
+    // While snapshots stand in for the stream, they have the newest prices.
+    if state.pointee.book.isPolled { row.quote = state.pointee.book.book.quote }
     let kind = state.pointee.classifier.step(
       score: row.fused.score, at: timeMs, thresholds, control.fusion)
     if trigger == .strong, !kind.isStrong { return }

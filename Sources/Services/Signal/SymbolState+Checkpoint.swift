@@ -17,6 +17,7 @@ extension SynchronizedBook: Checkpointed {
     writer.append(hasBeenSynchronized)
     writer.append(isSteady)
     writer.append(isShadowing)
+    writer.append(isPolled)
     writer.append("SHAD", shadow)
     writer.append("EARL", early)
   }
@@ -39,6 +40,7 @@ extension SynchronizedBook: Checkpointed {
     hasBeenSynchronized = try reader.boolean()
     isSteady = try reader.boolean()
     isShadowing = try reader.boolean()
+    isPolled = try reader.boolean()
     try reader.restore("SHAD", &shadow)
     try reader.restore("EARL", &early)
   }

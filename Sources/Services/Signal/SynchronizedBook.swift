@@ -31,6 +31,8 @@ struct SynchronizedBook: ~Copyable {
   /// That snapshot, while it is ahead of the events: the next one decides.
   var early = DepthBuffer()
   var isShadowing = false
+  /// Snapshots alone feed it, because the events do not come (see ``beginPolling()``).
+  var isPolled = false
   /// A snapshot that has not come after so many events will not come.
   private static let shadowEventsMax = 256
 
@@ -85,6 +87,8 @@ struct SynchronizedBook: ~Copyable {
       if shadow.entries.count > SynchronizedBook.shadowEventsMax { endShadow() }
       return book.isCrossed || book.isOverflowing ? contradiction() : .advanced
     case .buffer:
+      // The events come again: from here on the procedure is the usual one.
+      isPolled = false
       buffer.append(frame)
       return .unchanged
     case .drop:
@@ -122,6 +126,12 @@ struct SynchronizedBook: ~Copyable {
   mutating func take(snapshot frame: borrowing DecodedFrame) -> Outcome {
     let id = frame[.finalUpdateID]
     snapshots += 1
+    if isPolled {
+      book.load(
+        prices: frame.prices, quantities: frame.quantities, bidCount: frame.bidCount, askCount: frame.askCount
+      )
+      return .unchanged
+    }
     switch sync.step(snapshot: id, oldestRelevant: buffer.oldestRelevant(to: id)) {
     case .ignore:
       if isShadowing {
@@ -227,6 +237,28 @@ struct SynchronizedBook: ~Copyable {
     startAgain()
     return true
   }
+
+  /// Someone wants the book made anew: start again from a snapshot. A book that is out of sync waits for one anyway.
+  ///
+  /// - Returns: whether the book was in sync.
+  mutating func rebuild() -> Bool {
+    guard isSynchronized else { return false }
+    startAgain()
+    return true
+  }
+
+  /// From now on snapshots come every few seconds and events do not. The book shows the newest snapshot, which may be
+  /// short, and is never in sync. The next event ends that.
+  ///
+  /// - Returns: whether the book was in sync.
+  mutating func beginPolling() -> Bool {
+    let wasSynchronized = isSynchronized
+    startAgain()
+    isPolled = true
+    return wasSynchronized
+  }
+
+  mutating func endPolling() { isPolled = false }
 
   private mutating func startAgain() {
     sync.invalidate()

@@ -1,0 +1,74 @@
+import Binance
+import Core
+import Report
+import Store
+import Strategy
+import Tape
+
+/// One run of the signal stage: the pipeline, and the sinks its rows go to. What a replay and the live service share.
+struct SignalRun: ~Copyable {
+  var pipeline: SignalPipeline
+  var sinks: SignalSinkSet
+
+  /// A run from the beginning of a tape.
+  init(_ options: ReplayOptions) throws {
+    pipeline = SignalRun.newPipeline(options)
+    sinks = try SignalSinkSet(
+      options.sink, runFolder: options.out, context: SignalRun.context(options),
+      options: options.configuration.sinkOptions)
+  }
+
+  init(pipeline: consuming SignalPipeline, sinks: consuming SignalSinkSet) {
+    self.pipeline = pipeline
+    self.sinks = sinks
+  }
+
+  static func newPipeline(_ options: ReplayOptions) -> SignalPipeline {
+    SignalPipeline(options.configuration.signal, instruments: options.configuration.instrumentTable)
+  }
+
+  static func context(_ options: ReplayOptions) -> SignalContext {
+    SignalContext(configVersion: options.configurationVersion)
+  }
+
+  /// Takes a block of whole records and writes the rows it gives.
+  ///
+  /// - Parameter taking: is handed each batch of rows, after they were written.
+  mutating func process(
+    _ block: UnsafeRawBufferPointer, _ taking: (_ rows: [Signal], _ symbols: SymbolTable) throws -> Void
+  ) throws {
+    var offset = 0
+    while offset < block.count {
+      offset = pipeline.process(block, from: offset)
+      if pipeline.rows.isEmpty { continue }
+      let symbols = pipeline.symbols
+      sinks.register(symbols)
+      for row in pipeline.rows { try sinks.append(row) }
+      try taking(pipeline.rows, symbols)
+      pipeline.removeRows()
+    }
+  }
+
+  /// Ends the sinks' files and writes the final books where they are wanted.
+  mutating func finish(_ options: ReplayOptions, usage: ProcessUsage, tape: TapeReadReport) throws
+    -> ReplayResult
+  {
+    try sinks.finish()
+    if let path = options.finalBooks { try Files.writeAtomically(path, pipeline.finalBooks().text() + "\n") }
+    return ReplayResult(
+      pipeline: pipeline, usage: usage, sinks: sinks.counts, signalsSHA256: sinks.signalsSHA256(), tape: tape,
+      options: options)
+  }
+}
+
+extension ReplayResult {
+  /// Writes the reports of the days that are held, with the run's totals, and keeps the strongest signals.
+  mutating func writeReports(of report: ReportAccumulator, runFolder: String) throws {
+    for day in report.days {
+      try DailyReport(
+        day: day, symbols: report.symbols, options: report.options, facts: reportFacts, data: reportData
+      ).write(runFolder: runFolder)
+    }
+    topSignals = report.topSignals(countMax: 10)
+  }
+}
