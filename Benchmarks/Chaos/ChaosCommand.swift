@@ -112,7 +112,6 @@ enum ChaosCommand {
   /// follows each; and a supervisor that does not give up.
   private static let configurationText = """
     flow:
-      history_ms: 60000
       warmup_ms: 2000
     gates:
       resync_cooldown_ms: 200

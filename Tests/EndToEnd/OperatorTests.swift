@@ -4,9 +4,9 @@ import ProcessKit
 import Testing
 
 private let hasBinary = ProcessInfo.processInfo.environment["WEIR_BINARY"] != nil
-private let fakeTime = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map {
-  "/usr/lib/\($0)/faketime/libfaketime.so.1"
-}.first { Files.exists($0) }
+private let compiler = ["/usr/bin/cc", "/usr/bin/gcc"].first {
+  FileManager.default.isExecutableFile(atPath: $0)
+}
 
 /// What a careful operator would wish of a run when the world around it is not as it should be.
 @Suite(
@@ -220,23 +220,26 @@ struct OperatorTests {
 
   // MARK: Clock and disk
 
-  /// The C library's clock is stepped under the running processes (libfaketime); monotonic time goes on, as it
-  /// does when an administrator or a time service steps a real clock.
+  /// The wall clock of the running processes is stepped (Benchmarks/step_clock.c) and their monotonic clock is
+  /// not, as when an administrator or a time service steps a machine's.
   @Test(
-    .enabled(if: fakeTime != nil, "libfaketime is not installed; run scripts/peers.sh"),
-    arguments: ["+1h", "-1h"])
-  func theClockJumps(_ step: String) throws {
+    .enabled(if: compiler != nil, "there is no C compiler to build Benchmarks/step_clock.c"),
+    arguments: [1, -1])
+  func theClockJumps(hours: Int64) throws {
     let scratch = Scratch()
-    let offset = scratch.file("offset", "+0")
-    let run = try start(
-      scratch,
-      environment: [
-        "LD_PRELOAD": fakeTime!, "FAKETIME_TIMESTAMP_FILE": offset, "FAKETIME_NO_CACHE": "1",
-        "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-      ])
+    let library = scratch.path + "/step_clock.so"
+    let build = Process()
+    build.executableURL = URL(fileURLWithPath: try #require(compiler))
+    build.arguments = ["-shared", "-fPIC", "-O2", "-o", library, "Benchmarks/step_clock.c", "-ldl"]
+    try build.run()
+    build.waitUntilExit()
+    try #require(build.terminationStatus == 0)
+    let clock = scratch.file("clock", [UInt8](repeating: 0, count: 8))
+    let run = try start(scratch, environment: ["LD_PRELOAD": library, "WEIR_CLOCK_FILE": clock])
     try #require(run.waitReady() != nil, "\(run.process.errorText.suffix(2000))")
     Thread.sleep(forTimeInterval: 3)
-    _ = scratch.file("offset", step)
+    let file = try FileHandle(forUpdating: URL(fileURLWithPath: clock))
+    try withUnsafeBytes(of: hours * 3_600_000) { try file.write(contentsOf: Data($0)) }
     Thread.sleep(forTimeInterval: 4)
     #expect(run.process.isRunning)
     #expect(run.children().count == 5, "\(run.children())")

@@ -7,7 +7,7 @@ private let hasBinary = ProcessInfo.processInfo.environment["WEIR_BINARY"] != ni
 
 /// Short waits of the strategy, so that a run of some seconds has confirmed signals and orders; frequent looks.
 let shortRunSettings = [
-  "--set", "flow.history_ms=60000", "--set", "flow.warmup_ms=2000", "--set", "gates.resync_cooldown_ms=200",
+  "--set", "flow.warmup_ms=2000", "--set", "gates.resync_cooldown_ms=200",
   "--set", "gates.reconnect_cooldown_ms=200", "--set", "run.health_s=1", "--set", "run.scrape_s=1",
 ]
 let allServices = ["--enable", "harvest,signal,broker,report"]
