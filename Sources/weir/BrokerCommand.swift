@@ -29,7 +29,7 @@ enum BrokerCommand {
     let service = try BrokerService(
       BrokerOptions(
         runFolder: run, source: Following.sources(arguments, run).first ?? .jsonl,
-        follow: Following.follow(arguments), configuration: loaded.value.brokerConfiguration))
+        follow: Following.follow(arguments, run), configuration: loaded.value.brokerConfiguration))
     try service.run { line in
       try? console.print(json: line)
       try? console.flush()

@@ -9,18 +9,15 @@ public struct ReportServiceOptions: Sendable {
   /// The first one's reports are also the run's own.
   public var sources: [SignalFeed.Source]
   public var follow: FollowOptions
-  /// What is there now is reported, and nothing waited for.
-  public var isOnce: Bool
   public var configuration: WeirConfiguration
 
   public init(
     runFolder: String, sources: [SignalFeed.Source], follow: FollowOptions = FollowOptions(),
-    isOnce: Bool = false, configuration: WeirConfiguration
+    configuration: WeirConfiguration
   ) {
     self.runFolder = runFolder
     self.sources = sources
     self.follow = follow
-    self.isOnce = isOnce
     self.configuration = configuration
   }
 }
@@ -51,7 +48,7 @@ public final class ReportService: SignalConsumer {
     sinks = options.sources.enumerated().map { index, source in
       SinkReport(
         runFolder: options.runFolder, source: source, isFirst: index == 0, options: reportOptions,
-        resumes: !options.isOnce)
+        resumes: !options.follow.isOnce)
     }
     rowsRead = registry.counter("weir_report_rows_read_total", "Signal rows read, over all sinks.")
     writes = registry.counter("weir_report_writes_total", "Daily reports written.")
@@ -64,11 +61,6 @@ public final class ReportService: SignalConsumer {
   ///
   /// - Parameter print: says a line of JSON where there is no supervisor.
   public func run(print: @escaping (JSONValue) -> Void) throws {
-    if options.isOnce {
-      while try consume(rowsMax: 4096, isLast: true) > 0 {}
-      try write()
-      return print(summary)
-    }
     let follower = try SignalFollower(options.follow, consumer: self)
     follower.every(Int64(options.configuration.reportIntervalSeconds) * Nanoseconds.second) {
       [unowned self] in try write()
