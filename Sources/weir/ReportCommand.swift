@@ -8,8 +8,8 @@ enum ReportCommand {
     name: "report", summary: "a run's signals → daily reports",
     details: """
       Keeps RUN/reports/<sink>/summary_<day>.json and .md, with charts, up to date while a run goes on, and \
-      RUN/summary_<day>.json and .md from its first sink. SIGINT or SIGTERM ends it with a last report. A run that \
-      has ended is reported at once.
+      RUN/summary_<day>.json and .md from its first sink. SIGINT or SIGTERM ends it with a last report. A \
+      run that has ended is reported at once.
       """,
     options: [
       .text("run", "RUN", "the run's folder").required(),

@@ -47,7 +47,8 @@ struct FollowingTests {
     mutating func finish() throws { try sinks.finish() }
   }
 
-  /// Twenty kill -9 at random while rows come: the journal of a broker that was left alone, and no order twice.
+  /// Twenty kill -9 at random while rows come: the journal of a broker that was left alone, and no order
+  /// twice.
   @Test(arguments: ["jsonl", "sqlite"])
   func aKilledBrokerLosesAndDoublesNothing(sink: String) throws {
     let scratch = Scratch()
@@ -89,7 +90,8 @@ struct FollowingTests {
       try Files.read(run + "/orders/summary.json") == Files.read(scratch.path + "/killed/summary.json"))
   }
 
-  /// Under a supervisor: a ready line, beats, metrics, a drain when its input ends, a summary as the last line.
+  /// Under a supervisor: a ready line, beats, metrics, a drain when its input ends, a summary as the last
+  /// line.
   @Test func theSupervisedProtocolIsSpoken() throws {
     let scratch = Scratch()
     let run = scratch.path + "/run"

@@ -59,8 +59,8 @@ struct ReportServiceTests {
     #expect(text.contains("](reports/jsonl/charts/\(day)_"))
   }
 
-  /// Stopped at any row and begun anew, over midnight, while the run goes on: the same reports, and the day that is
-  /// over is not read again.
+  /// Stopped at any row and begun anew, over midnight, while the run goes on: the same reports, and the day
+  /// that is over is not read again.
   @Test(arguments: [1, 2, 3] as [UInt64], [SignalFeed.Source.jsonl, .sqlite])
   func restartsDoNotShow(seed: UInt64, source: SignalFeed.Source) throws {
     let folder = temporaryFolder()

@@ -33,8 +33,8 @@ struct SignalFeedTests {
     }
   }
 
-  /// A writer whose every call may end anywhere: it writes parts of lines, is killed, cuts its torn end, removes
-  /// a part without rows, renames; the feed takes every row once, in order, also when it starts anew.
+  /// A writer whose every call may end anywhere: it writes parts of lines, is killed, cuts its torn end,
+  /// removes a part without rows, renames; the feed takes every row once, in order, also when it starts anew.
   @Test(arguments: 1...30 as ClosedRange<UInt64>)
   func everyRowOnceWhateverTheWriterSuffers(seed: UInt64) throws {
     let folder = TemporaryFolder()

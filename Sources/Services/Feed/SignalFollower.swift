@@ -43,8 +43,8 @@ protocol SignalConsumer: AnyObject {
 /// The shell of the services that follow a run's signals: waking, slices, heartbeat, end.
 ///
 /// One thread. Rows are taken in slices between which the loop serves its timers, its supervisor and
-/// `/metrics`. SIGTERM, SIGINT, the supervisor's end, `--minutes` and `--idle-s` end it: then what is there is
-/// read once more.
+/// `/metrics`. SIGTERM, SIGINT, the supervisor's end, `--minutes` and `--idle-s` end it: then what is there
+/// is read once more.
 final class SignalFollower {
   /// A slice takes some milliseconds.
   private static let sliceRowsMax = 4096

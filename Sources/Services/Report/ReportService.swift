@@ -24,10 +24,10 @@ public struct ReportServiceOptions: Sendable {
 
 /// The daily reports of a run, kept up to date while it goes on.
 ///
-/// Rows are read back from each sink as they are written and summed up once. Every minute the days that are not
-/// over are written anew, whole; a day that is over is written once, and a restart begins behind it. For the
-/// rest a restart reads the rows again: the reports depend on the rows alone, so nothing needs to be kept.
-/// The member `run` is what the supervisor knows (``runSection(status:seconds:)``).
+/// Rows are read back from each sink as they are written and summed up once. Every minute the days that are
+/// not over are written anew, whole; a day that is over is written once, and a restart begins behind it. For
+/// the rest a restart reads the rows again: the reports depend on the rows alone, so nothing needs to be
+/// kept. The member `run` is what the supervisor knows (``runSection(status:seconds:)``).
 public final class ReportService: SignalConsumer {
   private let options: ReportServiceOptions
   private let lock: FolderLock
