@@ -54,6 +54,8 @@ public final class SignalService {
   private var checkpointedRecords: Int64 = 0
   private var checkpoints = 0
   private var resumedFromSequence: Int64?
+  /// Records of the tape that this process had not to read.
+  private var recordsBefore: Int64 = 0
   private var restartSeconds: Double?
   /// The tape's end has been reached once.
   private var isFollowing = false
@@ -92,9 +94,10 @@ public final class SignalService {
     progress: (Int64) -> Void = { _ in }
   ) throws -> ReplayResult? {
     self.note = note
-    // A supervised service that was stopped in order goes on when it is started again.
-    if !options.isSupervised, Files.exists(options.run.out + "/summary.json") {
-      throw ReplayError.outputInUse(options.run.out)
+    if Files.exists(options.run.out + "/summary.json") {
+      guard options.isSupervised else { throw ReplayError.outputInUse(options.run.out) }
+      // Stopped in order and started again, a supervised run goes on: it has no summary until it ends again.
+      try Files.remove(options.run.out + "/summary.json")
     }
     if let port = options.metricsPort { try serveMetrics(port) }
     if options.isSupervised { try linkToSupervisor() }
@@ -154,6 +157,7 @@ public final class SignalService {
           resumedFromSequence = sequence
           checkpointedSequence = sequence
           checkpointedRecords = run.recordsTotal
+          recordsBefore = checkpointedRecords
           return Stage(run, reader)
         }
         problem = "the tape has no place any more where the checkpoint was made"
@@ -309,6 +313,7 @@ public final class SignalService {
     .object(
       follower.members + [
         .init("resumed_from_seq", resumedFromSequence.map { .integer($0) } ?? .null),
+        .init("records_read", .integer((stage?.run.recordsTotal ?? 0) - recordsBefore)),
         .init("restart_s", .rounded(restartSeconds, 6)), .init("checkpoints", .integer(checkpoints)),
         .init("checkpoint_bytes", .integer(checkpointBytes.count)),
       ])
