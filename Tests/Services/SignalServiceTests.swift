@@ -41,7 +41,7 @@ struct SignalServiceTests {
     let first = try #require(try reader.nextBlock())
     let identity = RunIdentity(options, first)
     try identity.claim(options.out)
-    var run = try SignalRun(options)
+    var run = try SignalRun(options, RunLock(options.out))
     try run.process(first) { _, _ in }
     while run.recordsTotal < records, let block = try reader.nextBlock() {
       try run.process(block) { _, _ in }
@@ -184,6 +184,15 @@ struct SignalServiceTests {
     let (_, live, notes) = try follow(options("live"))
     #expect(notes.count == 1 && notes[0].contains("another tape, configuration or sink"), "\(notes)")
     #expect(live["resumed_from_seq"] == .null)
+  }
+
+  @Test func aFolderHasOneWriter() throws {
+    defer { removeFolder(folder) }
+    try makeMarket(folder + "/tape", seed: 17, minutes: 0.2)
+    let lock = try RunLock(folder + "/live")
+    #expect(throws: ReplayError.runIsWritten(folder + "/live")) { try follow(options("live")) }
+    #expect(throws: ReplayError.runIsWritten(folder + "/live")) { try Replay.run(options("live")) }
+    withExtendedLifetime(lock) {}
   }
 
   @Test func aFinishedRunIsNotContinued() throws {

@@ -137,22 +137,23 @@ public final class SignalService {
     defer { restartSeconds = Double(EventLoop.monotonicNow() - began) / 1e9 }
     let identity = RunIdentity(options.run, first!)
     self.identity = identity
+    let lock = try RunLock(options.run.out)
     try identity.claim(options.run.out)
-    if let stage = try resume(identity) { return stage }
-    let stage = Stage(try SignalRun(options.run), reader)
+    if let stage = try resume(identity, lock) { return stage }
+    let stage = Stage(try SignalRun(options.run, lock), reader)
     follower.hasRead(first!)
     try process(first!, stage)
     return stage
   }
 
   /// Goes on from the checkpoint; nil, with a word on the reason, when there is none that can be used.
-  private func resume(_ identity: RunIdentity) throws -> Stage? {
+  private func resume(_ identity: RunIdentity, _ lock: RunLock) throws -> Stage? {
     let problem: String
     do {
       guard let checkpoint = try SignalCheckpoint.load(options.run, identity) else { return nil }
       let sequence = checkpoint.pipeline.totals.lastSequence
       let place = checkpoint.place
-      if let run = try reopen(checkpoint) {
+      if let run = try reopen(checkpoint, lock) {
         if let reader = try TapeReader.resuming(folder: options.run.tape, at: place, after: sequence) {
           resumedFromSequence = sequence
           checkpointedSequence = sequence
@@ -176,13 +177,13 @@ public final class SignalService {
   }
 
   /// nil when a sink does not reach the checkpoint.
-  private func reopen(_ checkpoint: consuming SignalCheckpoint) throws -> SignalRun? {
+  private func reopen(_ checkpoint: consuming SignalCheckpoint, _ lock: RunLock) throws -> SignalRun? {
     guard
       let sinks = try SignalSinkSet.resuming(
         checkpoint.sinks, options.run.sink, runFolder: options.run.out,
         context: SignalRun.context(options.run), options: options.run.configuration.sinkOptions)
     else { return nil }
-    return SignalRun(pipeline: checkpoint.pipeline, sinks: sinks)
+    return SignalRun(pipeline: checkpoint.pipeline, sinks: sinks, lock)
   }
 
   private func endWithoutTape() throws -> ReplayResult? {
