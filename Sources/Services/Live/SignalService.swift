@@ -137,7 +137,7 @@ public final class SignalService {
     defer { restartSeconds = Double(EventLoop.monotonicNow() - began) / 1e9 }
     let identity = RunIdentity(options.run, first!)
     self.identity = identity
-    let lock = try RunLock(options.run.out)
+    let lock = try SignalLock(options.run.out)
     try identity.claim(options.run.out)
     if let stage = try resume(identity, lock) { return stage }
     let stage = Stage(try SignalRun(options.run, lock), reader)
@@ -147,7 +147,7 @@ public final class SignalService {
   }
 
   /// Goes on from the checkpoint; nil, with a word on the reason, when there is none that can be used.
-  private func resume(_ identity: RunIdentity, _ lock: RunLock) throws -> Stage? {
+  private func resume(_ identity: RunIdentity, _ lock: SignalLock) throws -> Stage? {
     let problem: String
     do {
       guard let checkpoint = try SignalCheckpoint.load(options.run, identity) else { return nil }
@@ -177,7 +177,7 @@ public final class SignalService {
   }
 
   /// nil when a sink does not reach the checkpoint.
-  private func reopen(_ checkpoint: consuming SignalCheckpoint, _ lock: RunLock) throws -> SignalRun? {
+  private func reopen(_ checkpoint: consuming SignalCheckpoint, _ lock: SignalLock) throws -> SignalRun? {
     guard
       let sinks = try SignalSinkSet.resuming(
         checkpoint.sinks, options.run.sink, runFolder: options.run.out,

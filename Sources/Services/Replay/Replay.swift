@@ -64,7 +64,7 @@ public enum Replay {
     if Files.exists(options.out + "/summary.json") { throw ReplayError.outputInUse(options.out) }
     var reader = try TapeReader(folder: options.tape)
     guard let firstBlock = try reader.nextBlock() else { throw ReplayError.emptyTape(options.tape) }
-    let lock = try RunLock(options.out)
+    let lock = try SignalLock(options.out)
     try RunIdentity(options, firstBlock).claim(options.out)
 
     var run = try SignalRun(options, lock)

@@ -9,10 +9,10 @@ import Tape
 struct SignalRun: ~Copyable {
   var pipeline: SignalPipeline
   var sinks: SignalSinkSet
-  private let lock: RunLock
+  private let lock: SignalLock
 
   /// A run from the beginning of a tape.
-  init(_ options: ReplayOptions, _ lock: RunLock) throws {
+  init(_ options: ReplayOptions, _ lock: SignalLock) throws {
     self.lock = lock
     pipeline = SignalRun.newPipeline(options)
     sinks = try SignalSinkSet(
@@ -20,7 +20,7 @@ struct SignalRun: ~Copyable {
       options: options.configuration.sinkOptions)
   }
 
-  init(pipeline: consuming SignalPipeline, sinks: consuming SignalSinkSet, _ lock: RunLock) {
+  init(pipeline: consuming SignalPipeline, sinks: consuming SignalSinkSet, _ lock: SignalLock) {
     self.lock = lock
     self.pipeline = pipeline
     self.sinks = sinks

@@ -3,7 +3,7 @@ import Glibc
 
 /// Held by whoever writes a run folder's signals, so that no second process mixes its rows in. The kernel releases
 /// it when its holder has died.
-final class RunLock {
+final class SignalLock {
   private let file: File
 
   /// - Throws: ``ReplayError/runIsWritten(_:)`` while another holds it.
