@@ -8,7 +8,7 @@ struct Weir {
       HarvestCommand.command, SignalCommand.command, ReplayCommand.command, ImportCommand.command,
       VenueCommand.command,
       TapeCommand.command,
-      ParityCommand.command, ConfigCommand.command, DoctorCommand.command,
+      ParityCommand.command, AlertsCommand.command, ConfigCommand.command, DoctorCommand.command,
     ])
 
   static func main() { tool.main() }
