@@ -126,17 +126,19 @@ struct ExpressionParser {
 
   private mutating func unary() throws(ExpressionError) -> MetricExpression.Node {
     // Not a recursion: a thousand signs must not overflow the stack.
-    var isNegative = false
+    var minuses = 0
     var hasSign = false
     while case .symbol(let sign) = token, sign == "-" || sign == "+" {
-      isNegative = isNegative != (sign == "-")
+      if sign == "-" { minuses += 1 }
       hasSign = true
       try advance()
     }
     let place = column
     let node = try primary()
     if hasSign, node.kind == .range { throw ExpressionError(column: place, "a sign does not apply to a range") }
-    return isNegative ? .negate(node) : node
+    if minuses == 0 { return node }
+    // Two of them give the value back, but not the metric's name.
+    return minuses % 2 == 1 ? .negate(node) : .negate(.negate(node))
   }
 
   // MARK: Operands
