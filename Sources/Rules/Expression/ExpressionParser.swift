@@ -15,10 +15,10 @@ struct ExpressionParser {
 
   /// Words of PromQL that cannot name a metric here.
   private static let reserved: Set<String> = [
-    "and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "bool", "offset",
-    "atan2", "start", "end", "sum", "avg", "count", "min", "max", "stddev", "stdvar", "group", "topk",
+    "and", "or", "unless", "by", "without", "on", "ignoring", "start", "end", "sum", "avg", "count", "min", "max", "stddev", "stdvar", "group", "topk",
     "bottomk", "count_values", "quantile",
   ]
+  private static let unsupported: Set<String> = ["offset", "bool", "group_left", "group_right", "atan2"]
 
   static func parse(_ text: String) throws(ExpressionError) -> MetricExpression.Node {
     guard text.utf8.count <= MetricExpression.bytesMax else {
@@ -55,12 +55,8 @@ struct ExpressionParser {
   }
 
   private func unexpected(_ expected: String) -> ExpressionError {
-    if case .name(let name) = token {
-      switch name {
-      case "offset", "bool", "group_left", "group_right", "atan2":
-        return ExpressionError(column: column, "\(name) is not supported in rules")
-      default: break
-      }
+    if case .name(let name) = token, Self.unsupported.contains(name) {
+      return ExpressionError(column: column, "\(name) is not supported in rules")
     }
     return ExpressionError(column: column, "found \(token.description), expected \(expected)")
   }
@@ -173,6 +169,9 @@ struct ExpressionParser {
           "unknown function \(legible(name))\(hint ?? "; known are \(known.joined(separator: ", "))")")
       }
       return try call(function, place)
+    }
+    if Self.unsupported.contains(name) {
+      throw ExpressionError(column: place, "\(name) is not supported in rules")
     }
     if Self.reserved.contains(name) {
       throw ExpressionError(column: place, "\(legible(name)) is a word of the language, not a metric")
