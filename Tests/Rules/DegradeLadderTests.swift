@@ -48,7 +48,9 @@ struct DegradeLadderTests {
     ("weir_harvest_connections_open", 0, 2, 300, ["rest_fallback"]),
     ("weir_run_disk_free_ratio", 0.05, 0.5, 10, ["compress_now"]),
   ])
-  func everyTriggerHasItsEffects(_ metric: String, _ bad: Double, _ good: Double, _ after: Int, _ effects: [String])
+  func everyTriggerHasItsEffects(
+    _ metric: String, _ bad: Double, _ good: Double, _ after: Int, _ effects: [String]
+  )
     throws
   {
     var bench = try Bench()
@@ -111,11 +113,15 @@ struct DegradeLadderTests {
   }
 
   @Test func historyIsBounded() throws {
-    var bench = try Bench()
-    for _ in 0..<300 {
-      _ = bench.run(1, [clock(1)])
-      _ = bench.run(121, [clock(0)])
+    let quick = RuleFileTests.good.replacing("recover_for: 1m", with: "recover_for: 1s")
+    let rules = try RuleSet(parsing: quick, path: "test.yaml")
+    var ladder = DegradeLadder(rules)
+    var store = MetricStore(for: rules)
+    for second in 0..<900 {
+      store.append("depth", .empty, second % 3 == 0 ? 9 : 0, at: seconds(second))
+      _ = ladder.step(now: seconds(second), store)
     }
-    #expect(bench.ladder.history.count == DegradeLadder.historyMax)
+    #expect(ladder.history.count == DegradeLadder.historyMax)
+    #expect(ladder.history.last?.at == seconds(899))
   }
 }

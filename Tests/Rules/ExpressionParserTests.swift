@@ -85,8 +85,10 @@ struct ExpressionParserTests {
     var random = SeededRandom(seed: seed)
     let words = [
       "rate", "sum", "by", "without", "(", ")", "[", "]", "{", "}", "5m", "[5m]", "x", "=~", "!~", "=", "==",
-      "\"a|b\"", "'", "\"", "\\", ",", " ", "\n", "-", "+", "*", "/", "1e9", ".5", "1e", "and", "unless", "or",
-      "on", "ignoring", "time", "()", "absent", "histogram_quantile", "quantile_over_time", "NaN", "é", "\u{0}",
+      "\"a|b\"", "'", "\"", "\\", ",", " ", "\n", "-", "+", "*", "/", "1e9", ".5", "1e", "and", "unless",
+      "or",
+      "on", "ignoring", "time", "()", "absent", "histogram_quantile", "quantile_over_time", "NaN", "é",
+      "\u{0}",
       "🂡", "0x1", "9999999999999999999999", "__", ":", "offset",
     ]
     var accepted = 0

@@ -77,20 +77,21 @@ struct PromtoolTests {
       + check("count(\(text))", second, count)
   }
 
-  private static func agree(_ body: String, _ series: RandomSeries) throws -> (status: Int32, output: String) {
+  private static func agree(_ body: String, _ series: RandomSeries) throws -> (status: Int32, output: String)
+  {
     let folder = try TemporaryFolder()
     let text = "tests:\n  - \(series.promtoolText.dropFirst(4))    promql_expr_test:\n" + body
     try Files.writeAtomically("\(folder.path)/expressions.yaml", text)
     return Promtool.run("test rules \(folder.path)/expressions.yaml")
   }
 
-  @Test(.enabled(if: Promtool.isThere, "\(Promtool.missing)"), arguments: [1, 2, 3, 4] as [UInt64])
+  @Test(.enabled(if: Promtool.isThere, "\(Promtool.missing)"), arguments: [1, 2, 3] as [UInt64])
   func sameResultOnRandomSeries(_ seed: UInt64) throws {
     let series = RandomSeries(seed: seed)
     var random = SeededRandom(seed: seed).stream(1)
     var body = ""
     for text in Self.exact + Self.rounded {
-      for _ in 0..<3 {
+      for _ in 0..<2 {
         // Between scrapes as well as on them, and beyond the last one.
         let second = random.bernoulli(0.3) ? 15 * random.below(90) : random.below(1500)
         body += try Self.checks(text, series, second, rounded: Self.rounded.contains(text))
@@ -108,7 +109,7 @@ struct PromtoolTests {
     var expressions = RandomExpression(random: SeededRandom(seed: seed).stream(3))
     var body = ""
     var compared = 0
-    for _ in 0..<200 {
+    for _ in 0..<150 {
       let text = expressions.next()
       do {
         body += try Self.checks(text, series, random.below(1300), rounded: false)
@@ -116,15 +117,17 @@ struct PromtoolTests {
       } catch is EvaluationError {
       }
     }
-    #expect(compared > 100)
+    #expect(compared > 75)
     let verdict = try Self.agree(body, series)
     #expect(verdict.status == 0, "seed \(seed): \(verdict.output.prefix(3000))")
   }
 
   @Test(
     .enabled(if: Promtool.isThere, "\(Promtool.missing)"),
-    arguments: ["lag + on () spread", "lag + on (job) spread", "gated_total > on (symbol) lag",
-      "abs({__name__=~\"lag|spread\"})", "lag or on () (lag * 2) + on (job) spread"])
+    arguments: [
+      "lag + on () spread", "lag + on (job) spread", "gated_total > on (symbol) lag",
+      "abs({__name__=~\"lag|spread\"})", "lag or on () (lag * 2) + on (job) spread",
+    ])
   func bothRefuseAmbiguousMatches(_ text: String) throws {
     let series = RandomSeries(seed: 9)
     let accepted = (try? Self.evaluate(text, series, 300)) != nil

@@ -28,7 +28,9 @@ struct RandomSeries {
       add("rows_total", [.init("symbol", symbol), .init("job", "signal")], counter(&random), &random)
       add("lag", [.init("symbol", symbol), .init("job", "signal")], gauge(&random), &random)
       add("spread", [.init("symbol", symbol), .init("job", "signal")], gauge(&random), &random)
-      add("mode", [.init("symbol", symbol), .init("job", "run")], gauge(&random).map { $0 < 0 ? 0 : 1 }, &random)
+      add(
+        "mode", [.init("symbol", symbol), .init("job", "run")], gauge(&random).map { $0 < 0 ? 0 : 1 }, &random
+      )
       addHistogram(symbol, &random)
     }
   }
@@ -159,7 +161,8 @@ struct RandomExpression {
     case 5: return "absent(\(vector(depth - 1)))"
     case 6: return "\(vector(depth - 1)) \(pick(["and", "or", "unless"])) \(matching())\(vector(depth - 1))"
     case 7:
-      return "(\(vector(depth - 1)) \(pick(["<", "<=", "==", "!=", ">", ">="])) \(matching())\(vector(depth - 1)))"
+      return
+        "(\(vector(depth - 1)) \(pick(["<", "<=", "==", "!=", ">", ">="])) \(matching())\(vector(depth - 1)))"
     case 8: return "(\(vector(depth - 1)) \(pick(["<", ">", "!="])) \(scalar()))"
     case 9: return "(\(scalar()) \(pick([">", "<=", "==", "+", "*", "/"])) \(vector(depth - 1)))"
     case 10: return "(\(vector(depth - 1)) \(pick(["+", "-", "*", "/"])) \(matching())\(vector(depth - 1)))"

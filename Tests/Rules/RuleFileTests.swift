@@ -49,14 +49,25 @@ struct RuleFileTests {
   }
 
   @Test(arguments: [
-    ("action: restart_ws", "action: restart_wx", "test.yaml:13:13: alerts[0].action: found \"restart_wx\"; did you mean restart_ws?"),
+    (
+      "action: restart_ws", "action: restart_wx",
+      "test.yaml:13:13: alerts[0].action: found \"restart_wx\"; did you mean restart_ws?"
+    ),
     ("    for: 1m30s", "    foe: 1m30s", "test.yaml:10:5: alerts[0]: unknown key \"foe\"; did you mean for?"),
     ("    for: 1m30s", "    foe: 1m30s", "test.yaml:6:5: alerts[0]: for: is missing"),
     ("for: 1m30s", "for: 90", "test.yaml:10:10: alerts[0].for: expected a length of time"),
-    ("max by (symbol) (lag)", "maxx(lag)", "test.yaml:7:17: alerts[0].expression: column 1: unknown function \"maxx\"; did you mean max?"),
-    ("max by (symbol) (lag)", "time()", "test.yaml:7:17: alerts[0].expression: gives a number without series"),
+    (
+      "max by (symbol) (lag)", "maxx(lag)",
+      "test.yaml:7:17: alerts[0].expression: column 1: unknown function \"maxx\"; did you mean max?"
+    ),
+    (
+      "max by (symbol) (lag)", "time()", "test.yaml:7:17: alerts[0].expression: gives a number without series"
+    ),
     ("threshold: 0.5", "threshold: high", "test.yaml:9:16: alerts[0].threshold: expected a number"),
-    ("threshold: 0.5", "threshold: 0.5\n    threshold: 1", "the key \"threshold\" is written twice, on lines 9 and 10"),
+    (
+      "threshold: 0.5", "threshold: 0.5\n    threshold: 1",
+      "the key \"threshold\" is written twice, on lines 9 and 10"
+    ),
     ("interval_s: 5", "interval_s: 0", "test.yaml:1:13: interval_s: expected a number from 1 to 300"),
     ("interval_s: 5", "intervals: 5", "test.yaml:1:1: unknown key \"intervals\"; did you mean interval_s?"),
     ("count: 5", "count: five", "storm.count: expected a number"),
@@ -100,10 +111,11 @@ struct RuleFileTests {
     #expect(error?.description.contains("/nowhere/alerts.yaml: cannot open") == true)
   }
 
-  @Test(arguments: [
-    ("5", [5]), ("5x2", [5, 5, 5]), ("5+2x2", [5, 7, 9]), ("5-2x3", [5, 3, 1, -1]), ("-5+1x1", [-5, -4]),
-    ("1e-3+1e-3x1", [0.001, 0.002]), ("_ 1 _x2 stale 2", [nil, 1, nil, nil, -99, 2]),
-  ] as [(String, [Double?])])
+  @Test(
+    arguments: [
+      ("5", [5]), ("5x2", [5, 5, 5]), ("5+2x2", [5, 7, 9]), ("5-2x3", [5, 3, 1, -1]), ("-5+1x1", [-5, -4]),
+      ("1e-3+1e-3x1", [0.001, 0.002]), ("_ 1 _x2 stale 2", [nil, 1, nil, nil, -99, 2]),
+    ] as [(String, [Double?])])
   func notation(_ text: String, _ expected: [Double?]) throws {
     let steps = try SeriesNotation(parsing: text).steps.map { step -> Double? in
       switch step {
@@ -115,7 +127,9 @@ struct RuleFileTests {
     #expect(steps == expected)
   }
 
-  @Test(arguments: ["x", "5x", "5xx", "x5", "5+x2", "5+2", "5x-1", "5x999999999999", "5x100001", "a5", "5+2x2x2"])
+  @Test(arguments: [
+    "x", "5x", "5xx", "x5", "5+x2", "5+2", "5x-1", "5x999999999999", "5x100001", "a5", "5+2x2x2",
+  ])
   func notationThatIsNone(_ text: String) {
     #expect(throws: EvaluationError.self) { try SeriesNotation(parsing: text) }
   }

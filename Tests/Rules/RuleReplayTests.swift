@@ -4,11 +4,12 @@ import Testing
 
 @Suite("Rules over recorded metrics")
 struct RuleReplayTests {
-  private func replay(_ lines: [String]) throws -> [JSONValue] {
-    var replay = RuleReplay(try shippedRules())
+  private func replay(_ lines: [String], _ rules: RuleSet? = nil) throws -> [JSONValue] {
+    var replay = RuleReplay(try rules ?? shippedRules())
     var events: [JSONValue] = []
     for line in lines {
-      events += try Array(line.utf8).withUnsafeBytes { bytes throws(EvaluationError) in try replay.take(bytes) }
+      events += try Array(line.utf8).withUnsafeBytes { bytes throws(EvaluationError) in try replay.take(bytes)
+      }
     }
     return events + replay.finish()
   }
@@ -39,17 +40,21 @@ struct RuleReplayTests {
     #expect(events[2]["labels"]?["job"]?.text == "harvest")
   }
 
-  /// A day of silence, or a thousand years, is judged without a thousand years of steps.
+  /// Hours of silence, or a century, are judged without a century of steps.
   @Test func longSilenceIsLeftOut() throws {
     let far = Int64.max / 2 - 1
-    let events = try replay([
-      line(0, "run", "[\"weir_run_process_up\",{\"process\":\"signal\"},1]"),
-      line(15, "run", "[\"weir_run_process_up\",{\"process\":\"signal\"},0]"),
-      line(90_000, "run", "[\"weir_run_process_up\",{\"process\":\"signal\"},0]"),
-      "{\"time_ns\":\(far),\"samples\":[]}",
-    ])
-    let told = events.filter { $0["rule"]?.text == "service_down" }.compactMap { $0["event"]?.text }
-    #expect(told == ["fired", "recovered", "fired", "recovered"])
+    let events = try replay(
+      [
+        line(0, "run", "[\"lag\",{\"symbol\":\"BTC\"},1]"),
+        line(15, "run", "[\"lag\",{\"symbol\":\"BTC\"},0]"),
+        line(90_000, "run", "[\"lag\",{\"symbol\":\"BTC\"},1]"),
+        line(90_095, "run", "[\"lag\",{\"symbol\":\"BTC\"},1]"),
+        "{\"time_ns\":\(far),\"samples\":[]}",
+      ], try RuleSet(parsing: RuleFileTests.good, path: "test.yaml"))
+    #expect(events.compactMap { $0["event"]?.text } == ["fired", "recovered"])
+    #expect(events.first?["fired_at"]?.text == "2024-07-20T01:01:30.000Z")
+    // The series ends five minutes after its last sample.
+    #expect(events.last?["recovered_at"]?.text == "2024-07-20T01:06:40.000Z")
   }
 
   @Test(arguments: [

@@ -35,7 +35,9 @@ func rule(
 /// A store that keeps what the expressions read.
 func store(for expressions: [String]) throws -> MetricStore {
   var ranges: [String: Int64] = [:]
-  for text in expressions { ranges.merge(try MetricExpression(parsing: text).rangesMs, uniquingKeysWith: max) }
+  for text in expressions {
+    ranges.merge(try MetricExpression(parsing: text).rangesMs, uniquingKeysWith: max)
+  }
   return MetricStore(keeping: ranges)
 }
 
@@ -60,7 +62,9 @@ enum Promtool {
   static let missing = "promtool is not installed: scripts/peers.sh installs it"
 
   static func run(_ words: String) -> (status: Int32, output: String) {
-    guard let pipe = popen("/usr/bin/promtool \(words) 2>&1", "r") else { return (-1, "cannot start promtool") }
+    guard let pipe = popen("/usr/bin/promtool \(words) 2>&1", "r") else {
+      return (-1, "cannot start promtool")
+    }
     var output: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 1 << 14)
     while true {

@@ -15,7 +15,8 @@ struct ExpressionParser {
 
   /// Words of PromQL that cannot name a metric here.
   private static let reserved: Set<String> = [
-    "and", "or", "unless", "by", "without", "on", "ignoring", "start", "end", "sum", "avg", "count", "min", "max", "stddev", "stdvar", "group", "topk",
+    "and", "or", "unless", "by", "without", "on", "ignoring", "start", "end", "sum", "avg", "count", "min",
+    "max", "stddev", "stdvar", "group", "topk",
     "bottomk", "count_values", "quantile",
   ]
   private static let unsupported: Set<String> = ["offset", "bool", "group_left", "group_right", "atan2"]
@@ -131,7 +132,9 @@ struct ExpressionParser {
     }
     let place = column
     let node = try primary()
-    if hasSign, node.kind == .range { throw ExpressionError(column: place, "a sign does not apply to a range") }
+    if hasSign, node.kind == .range {
+      throw ExpressionError(column: place, "a sign does not apply to a range")
+    }
     if minuses == 0 { return node }
     // Two of them give the value back, but not the metric's name.
     return minuses % 2 == 1 ? .negate(node) : .negate(.negate(node))
@@ -310,7 +313,8 @@ struct ExpressionParser {
       } else if isSpecial {
         throw ExpressionError(
           column: place,
-          "a pattern is plain words joined by |; \"\(scalar)\" is not supported (a literal one is \\\\\(scalar))")
+          "a pattern is plain words joined by |; \"\(scalar)\" is not supported (a literal one is \\\\\(scalar))"
+        )
       } else {
         words[words.count - 1].unicodeScalars.append(scalar)
       }
