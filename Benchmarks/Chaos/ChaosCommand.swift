@@ -112,13 +112,26 @@ enum ChaosCommand {
   /// follows each; and a supervisor that does not give up.
   private static let configurationText = """
     flow:
-      warmup_ms: 2000
+      ofi_window_ms: 1000
+      cvd_window_ms: 1000
+      history_ms: 60000
+      history_stride_ms: 200
+      warmup_ms: 1000
+      row_interval_ms: 100
+    fusion:
+      base:
+        signal: 0.8
+        strong: 1.6
     gates:
+      consistency_min: 0
+      dedupe_ms: 0
       resync_cooldown_ms: 200
       reconnect_cooldown_ms: 200
+      reverse_cooldown_ms: 100
     run:
       restarts_max: 1000
       stable_s: 1
+      health_s: 1
 
     """
 }

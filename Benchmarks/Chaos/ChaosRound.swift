@@ -144,6 +144,13 @@ final class ChaosRound {
     stopSeconds = (now() - start) / 1000
     exitCode = (try? run.process.wait().code) ?? -1
     conditions = run.manifest["conditions"]?.elements ?? []
+    // Kills make looks that are not green, and whoever dies during the drain for the last time has no summary.
+    for condition in conditions where condition["holds"]?.boolean != true {
+      let name = condition["name"]?.text ?? "?"
+      if name == "health_green_share" || (name.hasSuffix("_ended_in_order") && !moments.isEmpty) { continue }
+      problems.append("\(name) is \(condition["value"]?.text ?? "?")")
+    }
+    if conditions.isEmpty { problems.append("the run left no verdict") }
     if exitCode > 1 { problems.append("exit code \(exitCode): \(run.process.errorText.suffix(2000))") }
     // A process that was told to end when its supervisor did may take a moment.
     for _ in 0..<20 {

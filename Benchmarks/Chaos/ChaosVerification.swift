@@ -78,7 +78,7 @@ struct ChaosVerification {
 
   private mutating func compareOrders() throws {
     let mine = (try? Files.read(folder + "/orders/orders.jsonl")) ?? []
-    let broker = try execute(["broker", "--run", judgeFolder, "--once", "--json"] + settings)
+    let broker = try execute(["broker", "--run", judgeFolder, "--idle-s", "1", "--json"] + settings)
     guard broker.code == 0 else { return add("orders, bytes", false, broker.error) }
     let theirs = (try? Files.read(judgeFolder + "/orders/orders.jsonl")) ?? []
     let difference = ChaosVerification.firstDifference(["orders.jsonl": mine], ["orders.jsonl": theirs])
@@ -120,8 +120,8 @@ struct ChaosVerification {
   }
 
   private static let rowMembers = [
-    "day", "totals", "signal_types", "gating_breakdown", "regimes", "scenarios", "symbols", "top_symbols",
-    "z_quality", "per_minute",
+    "day", "utc_offset_s", "totals", "signal_types", "gating_breakdown", "regimes", "scenarios", "symbols",
+    "z_quality", "top_signals", "per_minute",
   ]
 
   private func summaries(_ folder: String) -> [String: JSONValue] {

@@ -7,9 +7,11 @@ private let hasBinary = ProcessInfo.processInfo.environment["WEIR_BINARY"] != ni
 
 /// Short waits of the strategy, so that a run of some seconds has confirmed signals and orders; frequent looks.
 let shortRunSettings = [
-  "--set", "flow.warmup_ms=2000", "--set", "gates.resync_cooldown_ms=200",
-  "--set", "gates.reconnect_cooldown_ms=200", "--set", "run.health_s=1", "--set", "run.scrape_s=1",
-]
+  "flow.ofi_window_ms=1000", "flow.cvd_window_ms=1000", "flow.history_ms=60000", "flow.history_stride_ms=200",
+  "flow.warmup_ms=1000", "flow.row_interval_ms=100", "fusion.base.signal=0.8", "fusion.base.strong=1.6",
+  "gates.consistency_min=0", "gates.resync_cooldown_ms=200", "gates.reconnect_cooldown_ms=200",
+  "run.health_s=1", "run.scrape_s=1",
+].flatMap { ["--set", $0] }
 let allServices = ["--enable", "harvest,signal,broker,report"]
 
 /// The whole product as a desk runs it: one command, real processes, signals and files.

@@ -153,6 +153,8 @@ public final class RunService {
 
   /// Performs what the supervision wants now, and wakes it when it next has something to do.
   func step() {
+    // Each step puts the deadline off by up to a second: frequent ones would keep beats from ever being heard.
+    hearBeats(EventLoop.monotonicNow())
     while true {
       let actions = supervision.takeActions()
       if actions.isEmpty { break }
@@ -267,6 +269,7 @@ public final class RunService {
 
   private func concludeLook(_ answers: [ServiceName: Bool]) {
     guard supervision.phase == .running else { return }
+    hearBeats(EventLoop.monotonicNow())
     let sample = supervision.look(
       EventLoop.monotonicNow(), wall: EventLoop.wallNow(), window: options.isReplay ? .replay : .live,
       isReady: answers, formerSequences: sequences,

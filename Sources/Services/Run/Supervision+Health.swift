@@ -58,7 +58,7 @@ extension Supervision {
           problem = "/readyz does not answer"
         } else {
           problem = staleness(
-            member, wall: wall, window: window, former: formerSequences[member.service],
+            member, nowNs, wall: wall, window: window, former: formerSequences[member.service],
             nsMax: freshnessNsMax)
         }
         mark(member.service, isDegraded: problem != nil)
@@ -73,9 +73,14 @@ extension Supervision {
   private static let reportNs = 90 * Nanoseconds.second
 
   private func staleness(
-    _ member: Member, wall: UnixNanos, window: FreshnessWindow, former: Int64?, nsMax: Int64
+    _ member: Member, _ nowNs: Int64, wall: UnixNanos, window: FreshnessWindow, former: Int64?, nsMax: Int64
   ) -> String? {
     func seconds(_ ns: Int64) -> String { "\((ns + 500_000_000) / Nanoseconds.second) s" }
+    // One that has just been started has nothing that could be old.
+    if member.timeNs == 0 {
+      let age = nowNs - member.startedNs
+      return member.service == .venue || age <= nsMax ? nil : "no record in \(seconds(age))"
+    }
     switch member.service {
     case .venue: return nil
     case .harvest:
