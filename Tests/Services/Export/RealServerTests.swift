@@ -52,6 +52,7 @@ struct RealServerTests {
   @Test(.enabled(if: hasGateway, "prometheus-pushgateway is not installed; see scripts/test-packages.txt"))
   func pushgateway() throws {
     let gateway = try RealServer.pushgateway()
+    defer { gateway.stop() }
     let bench = try ExportBench()
     let exporter = bench.exporter(.prometheus, url: gateway.url, run: "r 1/é")
     expectReachable(bench, exporter)
@@ -80,6 +81,7 @@ struct RealServerTests {
     arguments: [11] as [UInt64])
   func anythingGoesToTheGateway(_ seed: UInt64) throws {
     let gateway = try RealServer.pushgateway()
+    defer { gateway.stop() }
     let bench = try ExportBench()
     let exporter = bench.exporter(.prometheus, url: gateway.url)
     var random = SeededRandom(seed: seed)
@@ -111,6 +113,7 @@ struct RealServerTests {
   @Test(.enabled(if: hasGateway, "prometheus-pushgateway is not installed; see scripts/test-packages.txt"))
   func aGatewayThatHangsAndComesBack() throws {
     let gateway = try RealServer.pushgateway()
+    defer { gateway.stop() }
     let bench = try ExportBench()
     let exporter = bench.exporter(.prometheus, url: gateway.url)
     try push(bench, exporter, [samplePoint(1)])
@@ -151,6 +154,7 @@ struct RealServerTests {
   func influx(_ version: Int) throws {
     let server = try RealServer.victoriaMetrics()
     let bench = try ExportBench()
+    defer { server.stop() }
     let exporter = bench.exporter(.influxdb, url: server.url) { $0.influxVersion = version }
     expectReachable(bench, exporter)
     let times: [Int64] = [1_721_347_021_080_999_999, 1_721_347_081_080_000_000]
@@ -182,6 +186,7 @@ struct RealServerTests {
   func escapesSurvive(_ seed: UInt64) throws {
     let server = try RealServer.victoriaMetrics()
     let bench = try ExportBench()
+    defer { server.stop() }
     let exporter = bench.exporter(.influxdb, url: server.url)
     var random = SeededRandom(seed: seed)
     let alphabet = [",", " ", "=", "é", "a", "{", "\\x", "\""]
@@ -212,6 +217,7 @@ struct RealServerTests {
   func passwords() throws {
     let server = try RealServer.victoriaMetrics(
       extra: ["-httpAuth.username=me", "-httpAuth.password=hush"])
+    defer { server.stop() }
     let bench = try ExportBench()
     let right = bench.exporter(.influxdb, url: server.url, credentials: try .user("me", password: "hush")) {
       $0.influxVersion = 1
@@ -228,9 +234,9 @@ struct RealServerTests {
   /// The database is away for three batches and gets all of them, at their own times.
   @Test(.enabled(if: hasVictoria, "victoria-metrics is not installed; see scripts/test-packages.txt"))
   func anOutageLosesNothing() throws {
-    let port = try Loopback.freePort()
+    let reserved = try ReservedPort()
     let bench = try ExportBench()
-    let exporter = bench.exporter(.influxdb, url: "http://127.0.0.1:\(port)")
+    let exporter = bench.exporter(.influxdb, url: "http://127.0.0.1:\(reserved.port)")
     for index in 1...3 {
       exporter.push([
         samplePoint(Int64(index), timeNs: 1_721_347_021_000_000_000 + Int64(index) * 60_000_000_000)
@@ -238,8 +244,10 @@ struct RealServerTests {
       bench.pass(0.05)
     }
     #expect(exporter.exportCount == 0 && exporter.errorCount > 0)
-    let server = try RealServer.victoriaMetrics(port: port)
+    reserved.release()
+    let server = try RealServer.victoriaMetrics(port: reserved.port)
     exporter.push([samplePoint(4, timeNs: 1_721_347_261_000_000_000)])
+    defer { server.stop() }
     #expect(bench.wait(10) { exporter.pending == 0 })
     #expect(exporter.exportCount == 4 && exporter.dropped == 0)
     let rows = try stored(server)
@@ -257,6 +265,7 @@ struct ScrapedGatewayTests {
       "prometheus and prometheus-pushgateway are not both installed; see scripts/test-packages.txt"))
   func aPrometheusBehindTheGateway() throws {
     let gateway = try RealServer.pushgateway()
+    defer { gateway.stop() }
     let bench = try ExportBench()
     let exporter = bench.exporter(.prometheus, url: gateway.url)
     exporter.push([samplePoint(5)])
