@@ -53,7 +53,7 @@ public final class RealServer {
       process = Process()
       try start(path, arguments(self.port, folder))
       while process.isRunning, Date() < deadline {
-        if isListening, (try? request("GET", readyPath, secondsMax: 2))?.status == 200 { print("READY", program, self.port, pid, Date().timeIntervalSince1970); return }
+        if isListening, (try? request("GET", readyPath, secondsMax: 2))?.status == 200 { return }
         usleep(20_000)
       }
       // Somebody else may have taken the port since it was found free.
@@ -108,7 +108,6 @@ public final class RealServer {
 
   /// Ends it by SIGTERM, after five seconds by SIGKILL, and waits.
   public func stop() {
-    print("STOP", program, port, pid, process.isRunning, Date().timeIntervalSince1970)
     guard process.isRunning else { return }
     kill(pid, SIGTERM)
     kill(pid, SIGCONT)
@@ -134,7 +133,8 @@ extension RealServer {
   /// A Pushgateway; its `/metrics` shows what was pushed.
   public static func pushgateway(port: UInt16? = nil) throws -> RealServer {
     try RealServer("prometheus-pushgateway", readyPath: "/-/ready", port: port) { port, _ in
-      ["--web.listen-address=127.0.0.1:\(port)", "--log.level=warn"]
+      // Debian's build keeps what was pushed in a file of the system unless told otherwise.
+      ["--web.listen-address=127.0.0.1:\(port)", "--log.level=warn", "--persistence.file="]
     }
   }
 
