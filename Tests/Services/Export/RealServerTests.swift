@@ -258,7 +258,8 @@ struct RealServerTests {
     #expect(exporter.exportCount == 4 && exporter.dropped == 0)
     let rows = try stored(server)
     #expect(rows.map(\.values) == [[1, 2, 3, 4]])
-    #expect(rows[0].timesMs == [1_721_347_081_000, 1_721_347_141_000, 1_721_347_201_000, 1_721_347_261_000])
+    #expect(
+      rows.first?.timesMs == [1_721_347_081_000, 1_721_347_141_000, 1_721_347_201_000, 1_721_347_261_000])
   }
 }
 

@@ -25,6 +25,7 @@ struct TimeSeriesExporterTests {
       #expect(bench.wait { exporter.exportCount == 1 }, "receiver \(index)")
     }
     let requests = bench.received
+    try #require(requests.count == 3)
     #expect(
       requests.map { "\($0.method) \($0.target)" } == [
         "PUT /prefix/metrics/job/weir/run@base64/YS9i/instance/host-1",
