@@ -102,7 +102,7 @@ let package = Package(
         "Tape", "Telemetry", "Venue", "Services", "ProcessKit", "CZlib",
       ]),
     tests("Scripts", ["Core"]),
-    tests("EndToEnd", ["Core", "CommandLineKit", "ProcessKit", "Services", "weir"]),
+    tests("EndToEnd", ["Core", "CommandLineKit", "ProcessKit", "Services", "Store", "Strategy", "weir"]),
     tests("Net", ["Core", "CSystem", "CTLS", "CZlib", "Net", "NetTestSupport"]),
     tests("Venue", ["Venue", "Core", "Binance", "Tape"]),
     tests("Store", ["Core", "Strategy", "Store"]),

@@ -120,7 +120,8 @@ private struct Report: Sendable {
 
   static let names = [
     "events", "frames_delivered", "frames_on_tape", "faults", "kills", "gaps", "resyncs", "reconnects",
-    "rotations", "deduplicated", "backfilled", "restarts", "polled", "controls", "trades_unfilled", "book_checks", "signals", "confirmed",
+    "rotations", "deduplicated", "backfilled", "restarts", "polled", "controls", "trades_unfilled",
+    "book_checks", "signals", "confirmed",
   ]
 
   mutating func add(_ outcome: SimulationOutcome) {
@@ -128,7 +129,8 @@ private struct Report: Sendable {
     let values = [
       outcome.events, outcome.framesDelivered, outcome.framesOnTape, outcome.faults, outcome.kills,
       outcome.gaps, outcome.resyncs, outcome.reconnects, outcome.rotations, outcome.deduplicated,
-      outcome.backfilled, outcome.restarts, outcome.polled, outcome.controls, outcome.tradesUnfilled, outcome.bookChecks, outcome.signals, outcome.confirmed,
+      outcome.backfilled, outcome.restarts, outcome.polled, outcome.controls, outcome.tradesUnfilled,
+      outcome.bookChecks, outcome.signals, outcome.confirmed,
     ]
     for (index, value) in values.enumerated() { sums[index] += value }
     recoveries.append(outcome.recoveryMs)

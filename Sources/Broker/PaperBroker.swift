@@ -3,23 +3,24 @@ import Core
 /// Paper orders for confirmed signals, at the touch.
 ///
 /// **Problem.** What would these signals have traded? Every confirmed row becomes one market order of a fixed
-/// notional that buys at the row's best ask or sells at its best bid, whole and at once, and is kept to a limit
-/// on each symbol's position. The account must be rebuilt to the last digit from the journal of its orders.
+/// notional that buys at the row's best ask or sells at its best bid, whole and at once, and is kept to a
+/// limit on each symbol's position. The account must be rebuilt to the last digit from the journal of its
+/// orders.
 ///
-/// **What it does not model.** There is no queue, no latency between the signal and the order, and no liquidity:
-/// the touch is taken for any size, and the market does not react. So its profit is an upper bound of what the
-/// same orders had earned. Orders that rest, fills that are partial or late, and risk beyond the one limit are
-/// the full broker's (part 7).
+/// **What it does not model.** There is no queue, no latency between the signal and the order, and no
+/// liquidity: the touch is taken for any size, and the market does not react. Its profit is that of a taker
+/// without weight and delay, not what these orders would have earned. Orders that rest, fills that are
+/// partial or late, and risk beyond the one limit are the full broker's (part 7).
 ///
 /// **Algorithm.** ``decide(_:)`` says what an order becomes and changes nothing; ``apply(_:)`` books it. In
-/// between the shell writes the journal's line, so the position never runs ahead of the journal, and a restart
-/// applies the journal's lines in order. The touch comes from the row alone (``Touch``). Prices, quantities and
-/// money are integers (``Pico``, ``Amount``); profit is against the very fills that are closed, first in first
-/// out. Only the fee is rounded: up, to 10^-8 USDT.
+/// between the shell writes the journal's line, so the position never runs ahead of the journal, and a
+/// restart applies the journal's lines in order. The touch comes from the row alone (``Touch``). Prices,
+/// quantities and money are integers (``Pico``, ``Amount``); profit is against the very fills that are
+/// closed, first in first out. Only the fee is rounded: up, to 10^-8 USDT.
 ///
 /// **Quantity step.** A row does not tell it: it comes from `instruments` or `broker.quantity_decimals`.
-/// **Price tick.** With the flag `conservative_cost` the fill is one tick worse; a tick is the last decimal of
-/// the symbol's grid, from `instruments` or the finest that an order of the symbol has shown so far.
+/// **Price tick.** With the flag `conservative_cost` the fill is one tick worse; a tick is the last decimal
+/// of the symbol's grid, from `instruments` or the finest that an order of the symbol has shown so far.
 ///
 /// **Bounds.** ``SymbolTable/countMax`` symbols, ``PaperPosition/lotsMax`` open fills each; what is beyond is
 /// rejected with its reason, like everything else that cannot be traded.
@@ -68,7 +69,8 @@ public struct PaperBroker: Sendable {
 
   /// Books an order that ``decide(_:)`` gave, now or in an earlier run.
   ///
-  /// - Returns: false when the order's position or profit are not those that follow from the orders before it.
+  /// - Returns: false when the order's position or profit are not those that follow from the orders before
+  ///   it.
   public mutating func apply(_ order: PaperOrder) -> Bool {
     var held = positions[order.symbol] ?? PaperPosition()
     if order.reason == nil {

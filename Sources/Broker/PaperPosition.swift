@@ -2,8 +2,8 @@ import Core
 
 /// A symbol's holdings: what was bought or sold and not yet closed, first in, first out.
 ///
-/// Profit against an average price needs a division and so a rounding; against the very fills that are closed it
-/// is a sum of products and stays exact.
+/// Profit against an average price needs a division and so a rounding; against the very fills that are closed
+/// it is a sum of products and stays exact.
 public struct PaperPosition: Equatable, Sendable {
   struct Lot: Equatable, Sendable {
     var price: Pico

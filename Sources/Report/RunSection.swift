@@ -35,8 +35,8 @@ public func runSection(status: JSONValue?, seconds: Double) -> JSONValue {
 private let runSnapshotsMax = 1000
 private let reconnectsPerHourMax = 3.0
 
-/// What the harvester promises: nothing dropped, no sub-stream silent, at most three reconnects an hour. What was
-/// not measured has neither passed nor failed.
+/// What the harvester promises: nothing dropped, no sub-stream silent, at most three reconnects an hour. What
+/// was not measured has neither passed nor failed.
 private func harvesterObjectives(_ metrics: JSONValue?, seconds: Double) -> JSONValue {
   func number(_ name: String) -> Double? {
     metrics?[name].flatMap { $0.boolean.map { $0 ? 1 : 0 } ?? $0.double }

@@ -98,7 +98,8 @@ final class LineFeed: FeedReader {
     linesUnreadable += 1
     if firstBadLine == nil {
       firstBadLine = JSONLReader.BadLine(
-        path: folder + "/" + name, line: 0, problem: "byte \(lineOffset): \(problem)")
+        path: folder + "/" + name + SignalFiles.finishedSuffix, line: 0,
+        problem: "byte \(lineOffset): \(problem)")
     }
     return .passed
   }

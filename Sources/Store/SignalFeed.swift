@@ -2,20 +2,20 @@ import Core
 
 /// Follows a run's signal rows while they are written.
 ///
-/// **Problem.** A consumer wants every row once and in order, from a sink whose writer may be killed, cut back
-/// its torn end, go on, and change files, at any moment between two reads; and it wants to go on after a kill
-/// of its own.
+/// **Problem.** A consumer wants every row once and in order, from a sink whose writer may be killed, cut
+/// back its torn end, go on, and change files, at any moment between two reads; and it wants to go on after a
+/// kill of its own.
 ///
 /// **Why the obvious answer fails.** Reading to the end of a file and remembering the offset loses the rows
 /// written between that and the change of files, takes a half-written row for a whole one, and holds on to a
 /// file that was removed. In a database "newer than the last row" loses rows of the last row's own time that
 /// come with the next commit.
 ///
-/// **Algorithm.** JSON lines: only whole lines are taken; the bytes behind the last one are forgotten and read
-/// again. A file is left when a later hour's is there *and* it has then been read to its end once more: the
-/// writer finishes an hour before it begins the next. Database: rows come in the order of time and id, and only
-/// of times before the newest committed row's, because rows are written in tape order; with the last call
-/// (`isLast`) the newest time's come too, without moving the position.
+/// **Algorithm.** JSON lines: only whole lines are taken; the bytes behind the last one are forgotten and
+/// read again. A file is left when a later hour's is there *and* it has then been read to its end once more:
+/// the writer finishes an hour before it begins the next. Database: rows come in the order of time and id,
+/// and only of times before the newest committed row's, because rows are written in tape order; with the last
+/// call (`isLast`) the newest time's come too, without moving the position.
 ///
 /// The position is exact, so that a consumer that kept it finds its place again. It relies on one promise of
 /// the sinks: a run that is killed and continued writes the same rows again.

@@ -164,7 +164,7 @@ final class TableFeed: FeedReader {
     let isStill = !Files.exists(path + "-wal")
     let opened: Table
     do throws(SQLiteError) {
-      let connection = try SQLiteConnection(path, .read, busyTimeoutMs: 100)
+      let connection = try SQLiteConnection(path, .read, busyTimeoutMs: 1000)
       let found = try connection.text(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'signals'")
       guard found != nil else { return }

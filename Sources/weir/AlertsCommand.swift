@@ -4,7 +4,8 @@ import Rules
 
 enum AlertsCommand {
   static let command = Command(
-    name: "alerts", summary: "the rules of alerts and of degradation", subcommands: [list, check, export, replay])
+    name: "alerts", summary: "the rules of alerts and of degradation",
+    subcommands: [list, check, export, replay])
 
   private static let rulesOption = CommandOption.text(
     "rules", "FILE", default: "config/alerts.yaml", "the rule file")
@@ -53,7 +54,9 @@ enum AlertsCommand {
 
   private static let export = Command(
     name: "export", summary: "write the rules for Prometheus, and their tests for promtool",
-    options: [.text("out", "FOLDER", "where weir.rules.yaml and weir.tests.yaml go").required(), rulesOption],
+    options: [
+      .text("out", "FOLDER", "where weir.rules.yaml and weir.tests.yaml go").required(), rulesOption,
+    ],
     examples: ["weir alerts export --out out/prometheus"]
   ) { arguments in
     let rules = try load(arguments.text("rules")!)

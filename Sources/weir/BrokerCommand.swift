@@ -8,9 +8,9 @@ enum BrokerCommand {
   static let command = Command(
     name: "broker", summary: "a run's confirmed signals → paper orders",
     details: """
-      Follows a run's signals while they are written and makes a paper order at the touch for every confirmed row, \
-      in RUN/orders/orders.jsonl. Killed at any moment and started again it goes on: no order is lost or made twice. \
-      SIGINT or SIGTERM ends it after what is there, with RUN/orders/summary.json.
+      Follows a run's signals while they are written and makes a paper order at the touch for every \
+      confirmed row, in RUN/orders/orders.jsonl. Killed at any moment and started again it goes on: no order is lost \
+      or made twice. SIGINT or SIGTERM ends it after what is there, with RUN/orders/summary.json.
       """,
     options: [
       .text("run", "RUN", "the run's folder").required(),
@@ -29,7 +29,7 @@ enum BrokerCommand {
     let service = try BrokerService(
       BrokerOptions(
         runFolder: run, source: Following.sources(arguments, run).first ?? .jsonl,
-        follow: Following.follow(arguments), configuration: loaded.value.brokerConfiguration))
+        follow: Following.follow(arguments, run), configuration: loaded.value.brokerConfiguration))
     try service.run { line in
       try? console.print(json: line)
       try? console.flush()

@@ -6,6 +6,7 @@ import Store
 /// The options of the services that follow a run's signals.
 enum Following {
   static let options: [CommandOption] = [
+    .flag("once", "take what is there now, and end; without it, too, when the run has ended"),
     .double("minutes", 0.001...1_000_000, "end after so long"),
     .double("idle-s", 0.1...86_400, "end when no row has come for so many seconds"),
     .integer(
@@ -13,9 +14,12 @@ enum Following {
     .flag("supervised", "standard input and output belong to a supervisor"),
   ]
 
-  static func follow(_ arguments: ParsedArguments) -> FollowOptions {
-    FollowOptions(
-      minutes: arguments.double("minutes"), idleSecondsMax: arguments.double("idle-s"),
+  static func follow(_ arguments: ParsedArguments, _ runFolder: String) -> FollowOptions {
+    // The signal stage writes its summary last.
+    let isOver = Files.exists(runFolder + "/summary.json") && !arguments.has("supervised")
+    return FollowOptions(
+      isOnce: isOver || arguments.has("once"), minutes: arguments.double("minutes"),
+      idleSecondsMax: arguments.double("idle-s"),
       isSupervised: arguments.has("supervised"),
       metricsPort: arguments.integer("metrics-port").map(UInt16.init))
   }

@@ -8,15 +8,14 @@ enum ReportCommand {
     name: "report", summary: "a run's signals → daily reports",
     details: """
       Keeps RUN/reports/<sink>/summary_<day>.json and .md, with charts, up to date while a run goes on, and \
-      RUN/summary_<day>.json and .md from its first sink. SIGINT or SIGTERM ends it with a last report. A run that \
-      has ended is reported at once.
+      RUN/summary_<day>.json and .md from its first sink. SIGINT or SIGTERM ends it with a last report. A \
+      run that has ended is reported at once.
       """,
     options: [
       .text("run", "RUN", "the run's folder").required(),
       .oneOf(
         "sink", SignalSinkSet.Choice.allCases.map(\.rawValue),
         "where its signals are read; default: what is there"),
-      .flag("once", "report what is there now, and end"),
     ] + Following.options + Configuring.options,
     examples: ["weir report --run out/run", "weir report --run out/run --sink dual --metrics-port 9104"]
   ) { arguments in
@@ -26,13 +25,11 @@ enum ReportCommand {
     guard !sources.isEmpty else {
       throw UsageError("\(run) has no signals yet; name their sink with --sink to wait for them")
     }
-    // The signal stage writes it last.
-    let isOver = Files.exists(run + "/summary.json") && !arguments.has("supervised")
     let console = arguments.console
     let service = try ReportService(
       ReportServiceOptions(
-        runFolder: run, sources: sources, follow: Following.follow(arguments),
-        isOnce: isOver || arguments.has("once"), configuration: Configuring.withReportZone(loaded)))
+        runFolder: run, sources: sources, follow: Following.follow(arguments, run),
+        configuration: Configuring.withReportZone(loaded)))
     try service.run { line in
       try? console.print(json: line)
       try? console.flush()

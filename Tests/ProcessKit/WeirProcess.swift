@@ -10,17 +10,21 @@ public final class WeirProcess {
   public let words: [String]
   private let process = Process()
   private let output = Pipe()
+  private let input: Pipe?
   private let errorFile: URL
   private var collected = Data()
   private var readLines = 0
 
-  /// - Parameter binary: `WEIR_BINARY` by default.
+  /// - Parameters:
+  ///   - hasInput: its standard input is a pipe, for ``say(_:)``; else there is none.
+  ///   - binary: `WEIR_BINARY` by default.
   public init(
-    _ words: [String], environment: [String: String] = [:],
+    _ words: [String], environment: [String: String] = [:], hasInput: Bool = false,
     binary: String? = ProcessInfo.processInfo.environment["WEIR_BINARY"]
   ) throws {
     guard let binary else { throw Failure(description: "WEIR_BINARY names no binary; run make test") }
     self.words = words
+    input = hasInput ? Pipe() : nil
     errorFile = URL(fileURLWithPath: NSTemporaryDirectory() + "weir-stderr-" + UUID().uuidString)
     _ = FileManager.default.createFile(atPath: errorFile.path, contents: nil)
     process.executableURL = URL(fileURLWithPath: binary)
@@ -28,7 +32,7 @@ public final class WeirProcess {
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardOutput = output
     process.standardError = try FileHandle(forWritingTo: errorFile)
-    process.standardInput = FileHandle.nullDevice
+    process.standardInput = input ?? FileHandle.nullDevice
     try process.run()
   }
 
@@ -40,6 +44,14 @@ public final class WeirProcess {
   public var pid: Int32 { process.processIdentifier }
   public var isRunning: Bool { process.isRunning }
   public var errorText: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
+
+  /// Writes a line to its standard input.
+  public func say(_ json: JSONValue) throws {
+    try input?.fileHandleForWriting.write(contentsOf: Data((json.text() + "\n").utf8))
+  }
+
+  /// Ends its standard input.
+  public func hangUp() throws { try input?.fileHandleForWriting.close() }
 
   /// The next line of standard output as JSON, waited for.
   public func nextLine(timeoutSeconds: Double = 20) throws -> JSONValue {

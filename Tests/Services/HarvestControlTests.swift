@@ -9,6 +9,14 @@ struct HarvestControlTests {
     world.log.records(.note).filter { $0.data[key] != nil }
   }
 
+  /// Since when and until when a stream was polled, in order.
+  private func polls(_ world: HarvestWorld) -> [String] {
+    world.log.records(.note).compactMap { note in
+      guard let value = note.data["book_polled"] ?? note.data["trades_polled"] else { return nil }
+      return "\(note.stream!) \(value.text())"
+    }
+  }
+
   // MARK: Controls
 
   @Test func controlsAreOnTheTape() throws {
@@ -130,7 +138,7 @@ struct HarvestControlTests {
     try world.harvester.restFallback(true, world.now)
     try world.act()
     #expect(world.book() == nil && world.isFallingBack)
-    #expect(notes(world, "polled").map { $0.stream! } == ["btcusdt@depth@100ms", "btcusdt@aggTrade"])
+    #expect(polls(world) == ["btcusdt@depth@100ms true", "btcusdt@aggTrade true"])
     try world.answer("depth?symbol=BTCUSDT&limit=100", Wire.snapshot(500, bid: "98.0"))
     try world.answer("aggTrades?symbol=BTCUSDT&fromId=11&limit=1000", Wire.trades(11...14))
     #expect(world.asked("depth").isEmpty && world.asked("aggTrades").isEmpty)
@@ -146,17 +154,16 @@ struct HarvestControlTests {
     bytes.bytes = world.log.bytes
     bytes.record("note", world.now.wall.rawValue, stream: nil, "{}")
     let run = runPipeline(bytes.bytes)
-    #expect(run.rows.last?.doubledMid == 990 + 1001)
+    #expect(run.rows.last?.doubledMid == 999 + 1001)
     #expect(run.rows.last?.qualityFlags.contains(.depthGap) == true)
-    #expect(run.symbol("BTCUSDT").cvd == .number("15"))
+    #expect(run.symbol("BTCUSDT").cvd == .number("11"))
 
     // One connection after the other comes back.
     world.opensSockets = true
     while !world.connecting.isEmpty { try world.openNext() }
     try world.advance(ms: 9000)
     try world.receive(Wire.depth("BTCUSDT", (700, 710, 690), at: world.wallMs), 0)
-    #expect(notes(world, "polled").last?.data["polled"] == .bool(false))
-    #expect(notes(world, "polled").count == 3, "the trades are still polled")
+    #expect(polls(world).last == "btcusdt@depth@100ms false" && polls(world).count == 3)
     try world.receive(Wire.ticker("BTCUSDT", 2, at: world.wallMs), 0)
     while world.asked("limit=1000").filter({ $0.contains("depth") }).isEmpty {
       for part in ["aggTrades", "limit=100"] where !world.asked(part).isEmpty {
@@ -191,7 +198,7 @@ struct HarvestControlTests {
     try world.harvester.restFallback(false, world.now)
     try world.act()
     #expect(notes(world, "rest_fallback").count == 2 && !world.isFallingBack)
-    #expect(notes(world, "polled").map { $0.data["polled"]! } == [.bool(true), .bool(true), .bool(false), .bool(false)])
+    #expect(polls(world).map { $0.hasSuffix("true") } == [true, true, false, false])
     for part in ["limit=100", "aggTrades"] where !world.asked(part).isEmpty {
       try world.answer(part, part == "aggTrades" ? "[]" : Wire.snapshot(500))
     }
@@ -221,12 +228,14 @@ struct HarvestControlTests {
     var polled: Set<String> = []
     while world.seconds < 200 {
       while let target = world.requests.first?.target {
-        let weight = target.contains("limit=100") && target.contains("depth") ? 5 : target.contains("aggTrades") ? 20 : 1
+        let weight =
+          target.contains("limit=100") && target.contains("depth") ? 5 : target.contains("aggTrades") ? 20 : 1
         weights[Int(world.wallMs / 60_000), default: 0] += weight
         polled.insert(target)
         try world.answer(
           target,
-          target.contains("depth") ? Wire.snapshot(5) : target.contains("aggTrades") ? "[]" : "{\"symbols\":[]}",
+          target.contains("depth")
+            ? Wire.snapshot(5) : target.contains("aggTrades") ? "[]" : "{\"symbols\":[]}",
           status: target.contains("exchangeInfo") || target.contains("/time") ? 503 : 200)
       }
       try world.advance(ms: 200)

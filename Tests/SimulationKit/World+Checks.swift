@@ -253,7 +253,8 @@ extension World {
     outcome.controls = tape.entries.count { $0.stream == Control.stream }
     if state.controlErrors != 0 || Int(state.controlsApplied) != outcome.controls {
       outcome.violate(
-        "\(outcome.controls) controls are on the tape, \(state.controlsApplied) applied, \(state.controlErrors) bad")
+        "\(outcome.controls) controls are on the tape, \(state.controlsApplied) applied, \(state.controlErrors) bad"
+      )
     }
   }
 }

@@ -17,6 +17,8 @@ public struct AlertEngine: Sendable {
     /// In order of the rules, then of the labels.
     public var events: [AlertEvent] = []
     public var notifications: [AlertNotification] = []
+
+    public init() {}
   }
 
   private struct Instance {

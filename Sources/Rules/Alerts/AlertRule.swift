@@ -15,6 +15,20 @@ public struct AlertRule: Sendable {
   public var summary: String
   /// Series that make it fire and recover; `nil` when the file has none for this rule.
   public var proof: RuleProof?
+
+  public init(
+    name: String, condition: Condition, level: AlertLevel, severity: AlertSeverity, action: AlertAction,
+    runbook: String, summary: String, proof: RuleProof? = nil
+  ) {
+    self.name = name
+    self.condition = condition
+    self.level = level
+    self.severity = severity
+    self.action = action
+    self.runbook = runbook
+    self.summary = summary
+    self.proof = proof
+  }
 }
 
 /// Who has to act: P0 now, P1 within the hour, P2 within the day.

@@ -63,7 +63,8 @@ struct AlertStorm: Sendable {
     }
   }
 
-  private func message(_ kind: AlertNotification.Kind, _ now: UnixNanos, _ text: String) -> AlertNotification {
+  private func message(_ kind: AlertNotification.Kind, _ now: UnixNanos, _ text: String) -> AlertNotification
+  {
     let isBegin = kind == .stormBegan
     return AlertNotification(
       kind: kind, at: now, rule: "", level: isBegin ? .P0 : .P2, severity: isBegin ? .critical : .info,

@@ -58,7 +58,8 @@ func numberText(_ value: Double) -> String {
   if value.isNaN { return "NaN" }
   if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
   let micro = (value * 1e6).rounded() / 1e6
-  let shown = abs(value) >= 1e-3 && abs(value) < 1e9 && abs(micro - value) <= abs(value) * 1e-4 ? micro : value
+  let shown =
+    abs(value) >= 1e-3 && abs(value) < 1e9 && abs(micro - value) <= abs(value) * 1e-4 ? micro : value
   if shown == shown.rounded(), abs(shown) < 1e15 { return String(Int64(shown)) }
   return shown.description
 }

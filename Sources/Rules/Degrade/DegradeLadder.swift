@@ -22,8 +22,19 @@ public struct DegradeStep: Sendable {
   public var condition: Condition
   /// How long the condition must be measured as false before an effect is taken back.
   public var recoverForNs: Int64
+  /// At least one.
   public var effects: [DegradeEffect]
   public var summary: String
+
+  public init(
+    name: String, condition: Condition, recoverForNs: Int64, effects: [DegradeEffect], summary: String
+  ) {
+    self.name = name
+    self.condition = condition
+    self.recoverForNs = recoverForNs
+    self.effects = effects
+    self.summary = summary
+  }
 }
 
 /// An effect that began or was taken back, and why.

@@ -59,7 +59,8 @@ extension Evaluator {
     }
   }
 
-  private func changed(_ operation: MetricExpression.Operator, _ element: Element, _ value: Double) -> Element {
+  private func changed(_ operation: MetricExpression.Operator, _ element: Element, _ value: Double) -> Element
+  {
     Element(name: operation.comparison == nil ? "" : element.name, labels: element.labels, value: value)
   }
 
@@ -104,7 +105,8 @@ extension Evaluator {
     for element in right {
       if let other = partners.updateValue(element, forKey: signature(element, matching)) {
         throw EvaluationError(
-          message: "\(other.series) and \(element.series) on the right of \"\(operation.rawValue)\" match the "
+          message:
+            "\(other.series) and \(element.series) on the right of \"\(operation.rawValue)\" match the "
             + "same series; name the labels that differ")
       }
     }

@@ -72,11 +72,13 @@ struct ExpressionLexer {
     let digits = string(start)
     let isJoined = at < scalars.count && Self.startsName(scalars[at])
     // Go, which reads the exported text, takes a leading zero for octal in some places.
-    let octalLike = digits.count > 1 && digits.hasPrefix("0") && !digits.contains(where: { ".eE".contains($0) })
+    let octalLike =
+      digits.count > 1 && digits.hasPrefix("0") && !digits.contains(where: { ".eE".contains($0) })
     guard !isJoined, !octalLike, let value = Double(digits), value.isFinite else {
       throw ExpressionError(
         column: start + 1,
-        "\(legible(digits + (isJoined ? String(scalars[at]) : ""))) is no number; a length of time stands in [ ]")
+        "\(legible(digits + (isJoined ? String(scalars[at]) : ""))) is no number; a length of time stands in [ ]"
+      )
     }
     return .number(value)
   }
@@ -112,7 +114,8 @@ struct ExpressionLexer {
         case quote: scalar = quote
         default:
           throw ExpressionError(
-            column: at, "the escape \(legible("\\" + String(scalars[at]))) is not supported; a backslash is \\\\")
+            column: at,
+            "the escape \(legible("\\" + String(scalars[at]))) is not supported; a backslash is \\\\")
         }
       }
       result.append(scalar)

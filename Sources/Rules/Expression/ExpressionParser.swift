@@ -15,10 +15,11 @@ struct ExpressionParser {
 
   /// Words of PromQL that cannot name a metric here.
   private static let reserved: Set<String> = [
-    "and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "bool", "offset",
-    "atan2", "start", "end", "sum", "avg", "count", "min", "max", "stddev", "stdvar", "group", "topk",
+    "and", "or", "unless", "by", "without", "on", "ignoring", "start", "end", "sum", "avg", "count", "min",
+    "max", "stddev", "stdvar", "group", "topk",
     "bottomk", "count_values", "quantile",
   ]
+  private static let unsupported: Set<String> = ["offset", "bool", "group_left", "group_right", "atan2"]
 
   static func parse(_ text: String) throws(ExpressionError) -> MetricExpression.Node {
     guard text.utf8.count <= MetricExpression.bytesMax else {
@@ -55,12 +56,8 @@ struct ExpressionParser {
   }
 
   private func unexpected(_ expected: String) -> ExpressionError {
-    if case .name(let name) = token {
-      switch name {
-      case "offset", "bool", "group_left", "group_right", "atan2":
-        return ExpressionError(column: column, "\(name) is not supported in rules")
-      default: break
-      }
+    if case .name(let name) = token, Self.unsupported.contains(name) {
+      return ExpressionError(column: column, "\(name) is not supported in rules")
     }
     return ExpressionError(column: column, "found \(token.description), expected \(expected)")
   }
@@ -126,17 +123,21 @@ struct ExpressionParser {
 
   private mutating func unary() throws(ExpressionError) -> MetricExpression.Node {
     // Not a recursion: a thousand signs must not overflow the stack.
-    var isNegative = false
+    var minuses = 0
     var hasSign = false
     while case .symbol(let sign) = token, sign == "-" || sign == "+" {
-      isNegative = isNegative != (sign == "-")
+      if sign == "-" { minuses += 1 }
       hasSign = true
       try advance()
     }
     let place = column
     let node = try primary()
-    if hasSign, node.kind == .range { throw ExpressionError(column: place, "a sign does not apply to a range") }
-    return isNegative ? .negate(node) : node
+    if hasSign, node.kind == .range {
+      throw ExpressionError(column: place, "a sign does not apply to a range")
+    }
+    if minuses == 0 { return node }
+    // Two of them give the value back, but not the metric's name.
+    return minuses % 2 == 1 ? .negate(node) : .negate(.negate(node))
   }
 
   // MARK: Operands
@@ -171,6 +172,9 @@ struct ExpressionParser {
           "unknown function \(legible(name))\(hint ?? "; known are \(known.joined(separator: ", "))")")
       }
       return try call(function, place)
+    }
+    if Self.unsupported.contains(name) {
+      throw ExpressionError(column: place, "\(name) is not supported in rules")
     }
     if Self.reserved.contains(name) {
       throw ExpressionError(column: place, "\(legible(name)) is a word of the language, not a metric")
@@ -309,7 +313,8 @@ struct ExpressionParser {
       } else if isSpecial {
         throw ExpressionError(
           column: place,
-          "a pattern is plain words joined by |; \"\(scalar)\" is not supported (a literal one is \\\\\(scalar))")
+          "a pattern is plain words joined by |; \"\(scalar)\" is not supported (a literal one is \\\\\(scalar))"
+        )
       } else {
         words[words.count - 1].unicodeScalars.append(scalar)
       }

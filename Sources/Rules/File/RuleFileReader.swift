@@ -92,7 +92,9 @@ struct RuleFileReader {
     var effects: [DegradeEffect] = []
     if let node = fields["effects"] {
       effects = list(node, "\(key).effects") { $0.choice($1, $2, DegradeEffect.self) }
-      if Set(effects).count < effects.count { report(node.position, "\(key).effects", "an effect stands twice") }
+      if Set(effects).count < effects.count {
+        report(node.position, "\(key).effects", "an effect stands twice")
+      }
       if effects.isEmpty { report(node.position, "\(key).effects", "name at least one effect") }
     }
     guard let name, let condition, let recoverFor, let summary, !effects.isEmpty else { return nil }
@@ -246,10 +248,13 @@ struct RuleFileReader {
 
   private mutating func number(_ node: YAMLNode?, _ key: String, _ range: ClosedRange<Double>) -> Double? {
     guard let node else { return nil }
-    guard case .scalar(let text, isPlain: true) = node.content, let value = Double(text), range.contains(value)
+    guard case .scalar(let text, isPlain: true) = node.content, let value = Double(text),
+      range.contains(value)
     else {
-      report(node.position, key, "expected a number from \(numberText(range.lowerBound)) to "
-        + numberText(range.upperBound))
+      report(
+        node.position, key,
+        "expected a number from \(numberText(range.lowerBound)) to "
+          + numberText(range.upperBound))
       return nil
     }
     return value

@@ -17,7 +17,7 @@ public struct RuleProof: Equatable, Sendable {
   public var series: [Series]
 
   /// How often the rule is judged while it is proven.
-  public static let evaluationMs: Int64 = 30_000
+  public static let evaluationMs: Int64 = 60_000
 
   /// When the rule fired and recovered, in milliseconds from the start of the series.
   public struct Result: Equatable, Sendable {

@@ -40,7 +40,8 @@ extension RuleSet {
   /// The rules as one document.
   public var json: JSONValue {
     .object([
-      "interval_s": .rounded(Double(intervalNs) / 1e9, 3), "suppress_s": .rounded(Double(suppressNs) / 1e9, 3),
+      "interval_s": .rounded(Double(intervalNs) / 1e9, 3),
+      "suppress_s": .rounded(Double(suppressNs) / 1e9, 3),
       "alerts": .array(
         alerts.map { rule in
           .object([

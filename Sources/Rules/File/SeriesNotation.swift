@@ -35,7 +35,9 @@ public struct SeriesNotation: Equatable, Sendable {
     guard parts.count <= 2 else { return nil }
     var times = 0
     if parts.count == 2 {
-      guard let count = Int(parts[1]), (0...stepsMax).contains(count), parts[1].first != "+" else { return nil }
+      guard let count = Int(parts[1]), (0...stepsMax).contains(count), parts[1].first != "+" else {
+        return nil
+      }
       times = count
     }
     if parts[0] == "_" { return Array(repeating: .none, count: times) }

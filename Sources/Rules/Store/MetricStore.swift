@@ -111,8 +111,14 @@ public struct MetricStore: Sendable {
   ///
   /// - Parameter value: `nil` ends the series.
   public mutating func append(_ name: String, _ labels: LabelSet, _ value: Double?, at time: UnixNanos) {
-    guard retentionMs[name] != nil else { return counters.unused += 1 }
-    guard let slot = slot(name, labels) else { return counters.overBound += 1 }
+    guard retentionMs[name] != nil else {
+      counters.unused += 1
+      return
+    }
+    guard let slot = slot(name, labels) else {
+      counters.overBound += 1
+      return
+    }
     store(value ?? SampleRing.staleMark, slot, time.milliseconds)
     if time.milliseconds >= sweepAtMs { sweep(time.milliseconds) }
   }

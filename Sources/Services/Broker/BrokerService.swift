@@ -24,11 +24,12 @@ public struct BrokerOptions: Sendable {
 /// The shell around ``PaperBroker``: a run's confirmed rows in, `RUN/orders/orders.jsonl` out.
 ///
 /// **Exactly once.** For a row the order is decided, journalled, booked, in this sequence; the journal is the
-/// truth. A restart books the journal's orders and then reads the rows again from the last checkpoint, or from
-/// the first: a row of a symbol is passed when the journal holds an order of that symbol for a later time, or
-/// for this row. That decides, because a sink's rows of one symbol are in the order of time. The checkpoint only
-/// saves reading: it holds the feed's position, and the journal is made durable before it, so that it never
-/// claims more than the journal has. One that names a longer journal than there is, is not believed.
+/// truth. A restart books the journal's orders and then reads the rows again from the last checkpoint, or
+/// from the first: a row of a symbol is passed when the journal holds an order of that symbol for a later
+/// time, or for this row. That decides, because a sink's rows of one symbol are in the order of time. The
+/// checkpoint only saves reading: it holds the feed's position, and the journal is made durable before it, so
+/// that it never claims more than the journal has. One that names a longer journal than there is, is not
+/// believed.
 public final class BrokerService: SignalConsumer {
   private static let checkpointNs = 5 * Nanoseconds.second
 

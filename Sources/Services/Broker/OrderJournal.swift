@@ -10,11 +10,11 @@ public enum OrderJournalError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .corruptLine(let path, let line):
-      "\(path):\(line): no order, with good orders after it; move the folder away, and the broker makes it again "
-        + "from the run's signals"
+      "\(path):\(line): no order, with good orders after it; move the folder away, and the broker makes it "
+        + "again from the run's signals"
     case .doesNotAddUp(let path, let line):
-      "\(path):\(line): position or profit do not follow from the orders before; move the folder away, and the "
-        + "broker makes it again from the run's signals"
+      "\(path):\(line): position or profit do not follow from the orders before; move the folder away, and "
+        + "the broker makes it again from the run's signals"
     }
   }
 }

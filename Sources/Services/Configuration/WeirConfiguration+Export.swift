@@ -25,7 +25,8 @@ extension WeirConfiguration {
       "http or https address that alerts are posted to; its token is WEIR_ALERT_TOKEN"),
     .integer("alerts.webhook_timeout_ms", \.alertDelivery.timeoutMs, 10...60_000, "of one request"),
     .integer(
-      "alerts.webhook_attempts_max", \.alertDelivery.attemptsMax, 1...1000, "then a notification is given up"),
+      "alerts.webhook_attempts_max", \.alertDelivery.attemptsMax, 1...1000,
+      "then a notification is given up"),
     .integer(
       "alerts.webhook_backoff_ms_min", \.alertDelivery.backoffMsMin, 1...60_000,
       "wait after the first failure"),
@@ -33,7 +34,7 @@ extension WeirConfiguration {
       "alerts.webhook_backoff_ms_max", \.alertDelivery.backoffMsMax, 1...600_000, "it doubles up to this"),
   ]
 
-  var exportChecks: [ConfigIssue] { export.addressIssues + alertDelivery.addressIssues }
+  var exportChecks: [ConfigIssue] { export.valueIssues + alertDelivery.valueIssues }
 
   /// `TIMESERIES_TYPE` and `TIMESERIES_URL` stand above the file and below the command line; then the export
   /// must be whole.
@@ -57,7 +58,7 @@ extension WeirConfiguration {
     }
     if let url = environment["TIMESERIES_URL"], !url.isEmpty, !isFixed("export.url") {
       export.url = url
-      for issue in export.addressIssues {
+      for issue in export.valueIssues {
         issues.append(
           ConfigIssue(origin: .environment(variable: "TIMESERIES_URL"), key: nil, issue.message))
       }

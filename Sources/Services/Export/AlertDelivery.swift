@@ -4,7 +4,7 @@ import Net
 /// Tells people about alerts: a line in the log, and a notification to a webhook.
 ///
 /// Alerts fire when things break, and what breaks may well be the way to the receiver. So a notification is
-/// tried again for a quarter of an hour, in order, by ``OrderedDelivery``; a receiver that got one whose
+/// tried again for some 13 minutes, in order, by ``OrderedDelivery``; a receiver that got one whose
 /// answer was lost knows the repeat by its `Idempotency-Key`, which is the digest of the body.
 ///
 /// Bounds: ``notificationsMax`` notifications wait. Of more one of the least urgent goes, the oldest of them:
@@ -33,7 +33,7 @@ public final class AlertDelivery {
     on loop: EventLoop, settings: AlertDeliverySettings, run: String, token: ExportCredentials = .none,
     seed: UInt64, tls: TLSContext? = nil, log: @escaping (String) -> Void
   ) {
-    precondition(settings.addressIssues.isEmpty, "settings are checked before")
+    precondition(settings.valueIssues.isEmpty, "settings are checked before")
     self.loop = loop
     self.run = run
     self.log = log

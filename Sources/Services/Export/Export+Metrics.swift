@@ -1,27 +1,37 @@
-import Core
 import Telemetry
 
 extension TimeSeriesExporter {
-  /// `weir_export_pushes_total`, `weir_export_errors_total`, `weir_export_consecutive_failures`,
-  /// `weir_export_dropped_total`.
-  public var samples: [MetricSample] {
-    [
-      MetricSample("weir_export_pushes_total", [], Double(exportCount)),
-      MetricSample("weir_export_errors_total", [], Double(errorCount)),
-      MetricSample("weir_export_consecutive_failures", [], Double(consecutiveFailures)),
-      MetricSample("weir_export_dropped_total", [], Double(dropped)),
-    ]
+  /// Shows the export's state among a service's metrics.
+  public func register(in registry: MetricRegistry) {
+    let pushes = registry.counter("weir_export_pushes_total", "Batches the time-series server took.")
+    let errors = registry.counter("weir_export_errors_total", "Requests that failed or were refused.")
+    let failures = registry.gauge(
+      "weir_export_consecutive_failures", "Failed requests since the last one that succeeded.")
+    let dropped = registry.counter("weir_export_dropped_total", "Batches that will never be delivered.")
+    registry.onCollect { [weak self] in
+      guard let self else { return }
+      pushes.set(total: Double(exportCount))
+      errors.set(total: Double(errorCount))
+      failures.set(Double(consecutiveFailures))
+      dropped.set(total: Double(self.dropped))
+    }
   }
 }
 
 extension AlertDelivery {
-  /// `weir_alerts_delivered_total`, `weir_alerts_delivery_errors_total`,
-  /// `weir_alerts_delivery_dropped_total`.
-  public var samples: [MetricSample] {
-    [
-      MetricSample("weir_alerts_delivered_total", [], Double(deliveredCount)),
-      MetricSample("weir_alerts_delivery_errors_total", [], Double(errorCount)),
-      MetricSample("weir_alerts_delivery_dropped_total", [], Double(dropped)),
-    ]
+  /// Shows the delivery's state among a service's metrics.
+  public func register(in registry: MetricRegistry) {
+    let delivered = registry.counter(
+      "weir_alerts_delivered_total", "Notifications the alerts' receiver took.")
+    let errors = registry.counter(
+      "weir_alerts_delivery_errors_total", "Requests that failed or were refused.")
+    let dropped = registry.counter(
+      "weir_alerts_delivery_dropped_total", "Notifications that will never be delivered.")
+    registry.onCollect { [weak self] in
+      guard let self else { return }
+      delivered.set(total: Double(deliveredCount))
+      errors.set(total: Double(errorCount))
+      dropped.set(total: Double(self.dropped))
+    }
   }
 }

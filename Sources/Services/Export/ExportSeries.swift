@@ -8,7 +8,8 @@ import Core
 /// | `weir_signal_gated_total` | `reason` |
 /// | `weir_signal_symbol_rows_total`, `_confirmed_total`, `_strong_total`, `_strong_ratio` | `symbol` |
 /// | `weir_harvest_latency_ms` | `quantile` |
-/// | `weir_harvest_gaps_total`, `_resyncs_total`, `_queue_dropped_total`, `_lost_total`, `_reconnects_total` | |
+/// | `weir_harvest_gaps_total`, `_resyncs_total`, `_lost_total`, `_reconnects_total` | |
+/// | `weir_harvest_queue_dropped_total` | |
 /// | `weir_harvest_symbol_gaps_total`, `_resyncs_total`, `_lost_total` | `symbol` |
 ///
 /// A ratio or quantile that doesn't exist yet is left out; it is never 0.

@@ -29,7 +29,7 @@ public struct ExportSettings: Equatable, Sendable {
 
   /// What must hold before an export starts; file and environment together decide it.
   public var issues: [ConfigIssue] {
-    var issues = addressIssues
+    var issues = valueIssues
     func demand(_ holds: Bool, _ key: String, _ message: String) {
       if !holds { issues.append(ConfigIssue(key, message)) }
     }
@@ -48,8 +48,17 @@ public struct ExportSettings: Equatable, Sendable {
   }
 
   /// What is wrong with single values.
-  var addressIssues: [ConfigIssue] {
-    ServerAddress.problem(url, allowsQuery: false).map { [ConfigIssue("export.url", $0)] } ?? []
+  var valueIssues: [ConfigIssue] {
+    var issues: [ConfigIssue] = []
+    if let problem = ServerAddress.problem(url, credentials: "TIMESERIES_TOKEN or export.token_file") {
+      issues.append(ConfigIssue("export.url", problem))
+    } else if url.contains("?") {
+      issues.append(ConfigIssue("export.url", "must end with its path: what follows a ? is written by us"))
+    }
+    if backoffMsMax < backoffMsMin {
+      issues.append(ConfigIssue("export.backoff_ms_max", "must be at least export.backoff_ms_min"))
+    }
+    return issues
   }
 }
 
@@ -59,24 +68,32 @@ public struct AlertDeliverySettings: Equatable, Sendable {
   public var webhookURL: String?
   /// Of one request, connecting included.
   public var timeoutMs = 5000
-  /// Then a notification is given up: half a second, doubled up to a minute, 20 times is a quarter of an hour.
+  /// Then a notification is given up: half a second, doubled up to a minute, 20 times is 13 minutes.
   public var attemptsMax = 20
   public var backoffMsMin = 500
   public var backoffMsMax = 60_000
 
   public init() {}
 
-  var addressIssues: [ConfigIssue] {
-    ServerAddress.problem(webhookURL ?? "", allowsQuery: true).map {
-      [ConfigIssue("alerts.webhook_url", $0)]
-    } ?? []
+  var valueIssues: [ConfigIssue] {
+    var issues: [ConfigIssue] = []
+    if let problem = ServerAddress.problem(webhookURL ?? "", credentials: "WEIR_ALERT_TOKEN") {
+      issues.append(ConfigIssue("alerts.webhook_url", problem))
+    }
+    if backoffMsMax < backoffMsMin {
+      issues.append(
+        ConfigIssue("alerts.webhook_backoff_ms_max", "must be at least alerts.webhook_backoff_ms_min"))
+    }
+    return issues
   }
 }
 
 /// Addresses of servers that are not the exchange's.
 enum ServerAddress {
   /// What is wrong with an address, without showing it: it may hold a password. Nil for a good or empty one.
-  static func problem(_ url: String, allowsQuery: Bool) -> String? {
+  ///
+  /// - Parameter credentials: where they belong instead.
+  static func problem(_ url: String, credentials: String) -> String? {
     if url.isEmpty { return nil }
     let lower = url.lowercased()
     guard let scheme = ["http://", "https://"].first(where: { lower.hasPrefix($0) }) else {
@@ -85,12 +102,15 @@ enum ServerAddress {
     let rest = url.dropFirst(scheme.count)
     let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
     if authority.contains("@") {
-      return "must not hold credentials; see docs: a token or user comes from the environment or a file"
+      return "must not hold credentials; give them by \(credentials)"
     }
     if authority.isEmpty || authority.hasPrefix(":") { return "names no host; write \(scheme)HOST:PORT" }
-    if rest.contains("#") || !allowsQuery && rest.contains("?") {
-      return "must end with its path: no ?, no #" + (allowsQuery ? " after it" : "")
+    if let colon = authority.lastIndex(of: ":"), !authority.hasSuffix("]"),
+      UInt16(authority[authority.index(after: colon)...]) ?? 0 == 0
+    {
+      return "names no port between 1 and 65535"
     }
+    if rest.contains("#") { return "must not hold a #" }
     guard url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
       return "must be ASCII without spaces; encode others as %XX"
     }

@@ -3,11 +3,12 @@ import Core
 /// Points as InfluxDB takes them: line protocol, one line a point, times in nanoseconds.
 ///
 /// Every part has escapes of its own: a comma and a space in a measurement; those and `=` in tags and field
-/// names; a quote and a backslash in a text. Two things cannot be written so that all servers read the same:
+/// names; a quote and a backslash in a text. Three things cannot be written so that all servers read the same:
 ///
 /// - a backslash in front of what would be escaped, or at the end of a name or tag: InfluxDB reads `\\` as
 ///   two backslashes, VictoriaMetrics as one. Such a backslash becomes `_`; one in front of any other
 ///   character stands for itself everywhere;
+/// - a quote in a field's name, where VictoriaMetrics sees a text begin. It becomes `_`;
 /// - a control character: servers that read by lines break at a newline within a text. It becomes a space.
 ///
 /// Numbers that are not finite do not exist in the protocol: such a field is left out, and a point that has
@@ -38,7 +39,7 @@ public enum InfluxLineEncoder {
       if case .double(let value) = field.value, !value.isFinite { continue }
       writer.append(byte: mark)
       mark = 0x2C
-      append(field.name, equalsSign: true, &writer)
+      append(field.name.replacing("\"", with: "_"), equalsSign: true, &writer)
       writer.append(byte: 0x3D)
       append(field.value, &writer)
     }

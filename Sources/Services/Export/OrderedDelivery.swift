@@ -17,11 +17,12 @@ struct DeliveryRequest {
 /// **Why the obvious answer fails.** A push per tick piles up connections behind a server that hangs. A retry
 /// loop per push delivers out of order and comes back at full strength at the moment the server recovers.
 ///
-/// **Algorithm.** A queue with a bound and one request under way, which has a time limit as a whole. An answer
-/// is one of three: *delivered* (2xx: the next at once); *refused* (any other status but 408, 429 and 5xx:
-/// trying again cannot help, the item is dropped); *failed* (all else: the item goes back to its place and the
-/// next try waits, doubling from `backoff.minNs` to `backoff.maxNs`, each ±20 % by chance). After `retriesMax`
-/// retries the delivery rests until something new arrives, or gives the item up, as its owner chose.
+/// **Algorithm.** A queue with a bound and one request under way, which has a time limit as a whole. An
+/// answer is one of three: *delivered* (2xx: the next at once); *refused* (any other status but 408, 429 and
+/// 5xx: trying again cannot help, the item is dropped); *failed* (all else: the item goes back to its place
+/// and the next try waits, doubling from `backoff.minNs` to `backoff.maxNs`, each ±20 % by chance). After
+/// `retriesMax` retries the delivery rests until something new arrives, or gives the item up, as its owner
+/// chose.
 ///
 /// **Bounds.** `capacity` items wait; of more the most expendable goes, the oldest of equals, and is counted.
 /// Reports come at most twice a minute. ``finish(withinNs:done:)`` ends everything in a stated time.
@@ -123,8 +124,8 @@ final class OrderedDelivery<Item> {
   ///
   /// - Parameter done: called once, in a later turn.
   func finish(withinNs limitNs: Int64, done: @escaping () -> Void) {
-    guard finishing == nil else { return }
     if case .finished = state { return loop.soon(done) }
+    precondition(finishing == nil, "a delivery is finished once")
     let timer = loop.after(limitNs) { [weak self] in self?.end() }
     finishing = (EventLoop.monotonicNow() + limitNs, timer, done)
     if case .sending = state { return }

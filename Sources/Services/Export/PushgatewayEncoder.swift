@@ -12,8 +12,8 @@ import Core
 public enum PushgatewayEncoder {
   /// `/metrics/job/weir/run/…/instance/…`.
   ///
-  /// A value that a path cannot carry as it is (a slash, an empty one, anything but letters, digits, `-`, `_`,
-  /// `.` and `~`) is written as `name@base64/…`, in the URL-safe alphabet.
+  /// A value that a path cannot carry as it is (an empty one, or with anything but letters, digits, `-`,
+  /// `_`, `.` and `~`) is written as `name@base64/…`, in the URL-safe alphabet.
   ///
   /// - Parameter grouping: the first must be `job`.
   public static func path(_ grouping: [ExportPoint.Label]) -> String {

@@ -3,9 +3,9 @@ import Net
 
 /// Pushes a run's series to a Prometheus Pushgateway or an InfluxDB, once every interval.
 ///
-/// **Problem.** A desk watches runs in its own time-series database. That database is somebody else's machine:
-/// it may be gone for an hour, hang, or refuse; the run must not notice, and the desk should miss nothing that
-/// can still be told.
+/// **Problem.** A desk watches runs in its own time-series database. That database is somebody else's
+/// machine: it may be gone for an hour, hang, or refuse; the run must not notice, and the desk should miss
+/// nothing that can still be told.
 ///
 /// **Why the obvious answer fails.** Both receivers are pushed to, but they keep different things. InfluxDB
 /// keeps points with their own times, so a batch that comes late is as good as one in time. A Pushgateway
@@ -15,8 +15,8 @@ import Net
 /// batches wait for InfluxDB and go out in order when it is back; one waits for the Pushgateway, always the
 /// latest. The gateway gets PUT, which replaces the whole group, so that a series that ended is gone.
 ///
-/// **Bounds.** One request at a time of at most ``ExportSettings/timeoutMs``; ``finish(_:withinMs:done:)`` ends
-/// in the time it is given. Failures are counted, reported once a minute, and stop nothing.
+/// **Bounds.** One request at a time of at most ``ExportSettings/timeoutMs``;
+/// ``finish(_:withinMs:done:)`` ends in the time it is given. Failures are counted, reported once a minute, and stop nothing.
 ///
 /// Sources: the Pushgateway's README; InfluxDB's API, `/api/v2/write` and `/write`.
 public final class TimeSeriesExporter {
@@ -24,7 +24,8 @@ public final class TimeSeriesExporter {
   /// The series' own names and identity.
   public let series: ExportSeries
   private let loop: EventLoop
-  private let delivery: OrderedDelivery<[ExportPoint]>
+  /// Of encoded batches: in line protocol a batch takes half the memory of its points.
+  private let delivery: OrderedDelivery<[UInt8]>
   private let credentials: ExportCredentials
   private var lastBatch: [ExportPoint] = []
   private var timer: TimerID?
@@ -44,7 +45,6 @@ public final class TimeSeriesExporter {
     self.credentials = credentials
     let headers = TimeSeriesExporter.headers(settings, credentials)
     let url = TimeSeriesExporter.url(settings, series)
-    let grouping = TimeSeriesExporter.grouping(series)
     let isPrometheus = settings.type == .prometheus
     delivery = OrderedDelivery(
       on: loop, "time-series export to \(settings.url)",
@@ -56,11 +56,8 @@ public final class TimeSeriesExporter {
           maxNs: Int64(settings.backoffMsMax) * Nanoseconds.millisecond),
         givesUp: false),
       seed: seed, tls: tls,
-      request: { points in
-        DeliveryRequest(
-          method: isPrometheus ? "PUT" : "POST", url: url, headers: headers,
-          body: isPrometheus
-            ? PushgatewayEncoder.encode(points, grouping: grouping) : InfluxLineEncoder.encode(points))
+      request: { body in
+        DeliveryRequest(method: isPrometheus ? "PUT" : "POST", url: url, headers: headers, body: body)
       },
       redact: credentials.redact, report: report)
   }
@@ -87,11 +84,15 @@ public final class TimeSeriesExporter {
     }
   }
 
-  /// Takes one batch; an empty one is none.
+  /// Takes one batch; one in which the format has nothing to write is none.
   public func push(_ points: [ExportPoint]) {
-    guard !points.isEmpty else { return }
+    let body =
+      settings.type == .prometheus
+      ? PushgatewayEncoder.encode(points, grouping: TimeSeriesExporter.grouping(series))
+      : InfluxLineEncoder.encode(points)
+    if body.isEmpty { return }
     lastBatch = points
-    delivery.submit(points)
+    delivery.submit(body)
   }
 
   /// Pushes a last batch and what still waits, without retries, and ends.
@@ -163,8 +164,8 @@ public final class TimeSeriesExporter {
     if settings.influxVersion == 1 {
       return "\(base)/write?db=\(encoded(settings.database))&precision=ns"
     }
-    return
-      "\(base)/api/v2/write?org=\(encoded(settings.organization))&bucket=\(encoded(settings.bucket))&precision=ns"
+    return "\(base)/api/v2/write?org=\(encoded(settings.organization))"
+      + "&bucket=\(encoded(settings.bucket))&precision=ns"
   }
 
   private static func headers(_ settings: ExportSettings, _ credentials: ExportCredentials) -> HTTPHeaders {

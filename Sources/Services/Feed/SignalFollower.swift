@@ -6,6 +6,8 @@ import Store
 
 /// How long a service follows a run's signals, and who watches it.
 public struct FollowOptions: Sendable {
+  /// What is there now is all there will be: nothing is waited for, nobody served.
+  public var isOnce = false
   public var minutes: Double?
   /// Ends after so many seconds without a new row. The sink is then taken to be complete.
   public var idleSecondsMax: Double?
@@ -15,9 +17,10 @@ public struct FollowOptions: Sendable {
   public var metricsPort: UInt16?
 
   public init(
-    minutes: Double? = nil, idleSecondsMax: Double? = nil, isSupervised: Bool = false,
-    metricsPort: UInt16? = nil
+    isOnce: Bool = false, minutes: Double? = nil, idleSecondsMax: Double? = nil,
+    isSupervised: Bool = false, metricsPort: UInt16? = nil
   ) {
+    self.isOnce = isOnce
     self.minutes = minutes
     self.idleSecondsMax = idleSecondsMax
     self.isSupervised = isSupervised
@@ -40,8 +43,8 @@ protocol SignalConsumer: AnyObject {
 /// The shell of the services that follow a run's signals: waking, slices, heartbeat, end.
 ///
 /// One thread. Rows are taken in slices between which the loop serves its timers, its supervisor and
-/// `/metrics`. SIGTERM, SIGINT, the supervisor's end, `--minutes` and `--idle-s` end it: then what is there is
-/// read once more.
+/// `/metrics`. SIGTERM, SIGINT, the supervisor's end, `--minutes` and `--idle-s` end it: then what is there
+/// is read once more.
 final class SignalFollower {
   /// A slice takes some milliseconds.
   private static let sliceRowsMax = 4096
@@ -73,6 +76,14 @@ final class SignalFollower {
     runFolder: String, sources: [SignalFeed.Source], ready: [JSONValue.Member],
     print: @escaping (JSONValue) -> Void
   ) throws {
+    if !options.isOnce { try follow(runFolder, sources, ready, print) }
+    while try consumer.consume(rowsMax: SignalFollower.sliceRowsMax, isLast: true) > 0 {}
+  }
+
+  private func follow(
+    _ runFolder: String, _ sources: [SignalFeed.Source], _ ready: [JSONValue.Member],
+    _ print: @escaping (JSONValue) -> Void
+  ) throws {
     try loop.onSignals([SIGINT, SIGTERM]) { [unowned self] _ in stop() }
     if let port = options.metricsPort {
       endpoint = try ServiceEndpoint(
@@ -100,7 +111,6 @@ final class SignalFollower {
     wake()
     loop.run()
     if let failure { throw failure }
-    while try consumer.consume(rowsMax: SignalFollower.sliceRowsMax, isLast: true) > 0 {}
   }
 
   /// The service's last words.

@@ -3,5 +3,5 @@ enum BookNote {
   /// `true`: the book is made anew from a snapshot.
   static let rebuild = "rebuild"
   /// `true`: snapshots stand in for the stream from here on; `false`: no more.
-  static let polled = "polled"
+  static let polled = "book_polled"
 }

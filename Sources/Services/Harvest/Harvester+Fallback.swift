@@ -36,6 +36,8 @@ extension Harvester where Log: ~Copyable {
   private static var pollNsMin: Int64 { 3 * Nanoseconds.second }
   private static var steadyNs: Int64 { 10 * Nanoseconds.second }
   private static var bookLevels: Int { 100 }
+  /// Readers need not know: the ids tell which trades are new.
+  private static var tradesPolled: String { "trades_polled" }
 
   public var isFallingBack: Bool { fallback.isOn }
 
@@ -83,7 +85,8 @@ extension Harvester where Log: ~Copyable {
           askForSnapshot(symbol, now)
         } else if !isUp {
           if !states[symbol].pollsBook { try beginPollingBook(symbol, now) }
-          queue.add(.pollBook, symbol: symbol, notBeforeNs: max(now.monotonicNs, states[symbol].nextBookPollNs))
+          queue.add(
+            .pollBook, symbol: symbol, notBeforeNs: max(now.monotonicNs, states[symbol].nextBookPollNs))
         }
       }
       if plan.stream(symbol, .aggregateTrade) >= 0 {
@@ -121,7 +124,7 @@ extension Harvester where Log: ~Copyable {
     states[symbol].pollsBook = true
     states[symbol].nextBookPollNs = now.monotonicNs
     fallback.bookCount += 1
-    try recordPolling(symbol, depthName(symbol), bookConnection(symbol), true, now)
+    try recordPolling(BookNote.polled, depthName(symbol), bookConnection(symbol), true, now)
     _ = states[symbol].book.beginPolling()
   }
 
@@ -130,16 +133,16 @@ extension Harvester where Log: ~Copyable {
     states[symbol].pollsBook = false
     states[symbol].snapshotAttempt = 0
     fallback.bookCount -= 1
-    try recordPolling(symbol, depthName(symbol), bookConnection(symbol), false, now)
+    try recordPolling(BookNote.polled, depthName(symbol), bookConnection(symbol), false, now)
     states[symbol].book.endPolling()
   }
 
   private mutating func recordPolling(
-    _ symbol: Int, _ stream: String, _ connection: Int32, _ isPolled: Bool, _ now: Moment
+    _ member: String, _ stream: String, _ connection: Int32, _ isPolled: Bool, _ now: Moment
   ) throws(TapeError) {
     try record(
       .note, stream: stream, connection: connection,
-      [.init("stream", .string(stream)), .init(BookNote.polled, .bool(isPolled))], now)
+      [.init("stream", .string(stream)), .init(member, .bool(isPolled))], now)
   }
 
   mutating func pollBookTarget(_ symbol: Int, _ now: Moment) -> String? {
@@ -149,7 +152,8 @@ extension Harvester where Log: ~Copyable {
   }
 
   /// A snapshot that comes after its stream has come back is not needed, and too short to begin with.
-  mutating func takePolledBook(_ symbol: Int, _ body: UnsafeRawBufferPointer, _ now: Moment) throws(TapeError) {
+  mutating func takePolledBook(_ symbol: Int, _ body: UnsafeRawBufferPointer, _ now: Moment) throws(TapeError)
+  {
     guard states[symbol].pollsBook else { return }
     let name = states[symbol].lowerName + "@snapshot"
     guard try decodeSnapshot(symbol, body, name, now) else { return }
@@ -165,14 +169,14 @@ extension Harvester where Log: ~Copyable {
     states[symbol].nextTradesPollNs = now.monotonicNs
     fallback.tradesCount += 1
     try recordPolling(
-      symbol, tradeName(symbol), connection(symbol, .aggregateTrade), true, now)
+      Self.tradesPolled, tradeName(symbol), connection(symbol, .aggregateTrade), true, now)
   }
 
   private mutating func endPollingTrades(_ symbol: Int, _ now: Moment) throws(TapeError) {
     states[symbol].pollsTrades = false
     fallback.tradesCount -= 1
     try recordPolling(
-      symbol, tradeName(symbol), connection(symbol, .aggregateTrade), false, now)
+      Self.tradesPolled, tradeName(symbol), connection(symbol, .aggregateTrade), false, now)
   }
 
   mutating func pollTradesTarget(_ symbol: Int, _ now: Moment) -> String? {

@@ -66,7 +66,8 @@ extension HarvestService {
         let symbol = arguments["symbol"]?.text
         step { harvester in
           let count = try harvester.rebuildSnapshots(of: symbol, now)
-          reply = count > 0 || symbol == nil ? .done("\(count) books") : .refused("\(symbol!) is not harvested")
+          reply =
+            count > 0 || symbol == nil ? .done("\(count) books") : .refused("\(symbol!) is not harvested")
         }
       case "drain": beginDraining()
       default:

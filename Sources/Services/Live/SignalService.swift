@@ -54,6 +54,8 @@ public final class SignalService {
   private var checkpointedRecords: Int64 = 0
   private var checkpoints = 0
   private var resumedFromSequence: Int64?
+  /// Records of the tape that this process had not to read.
+  private var recordsBefore: Int64 = 0
   private var restartSeconds: Double?
   /// The tape's end has been reached once.
   private var isFollowing = false
@@ -92,9 +94,10 @@ public final class SignalService {
     progress: (Int64) -> Void = { _ in }
   ) throws -> ReplayResult? {
     self.note = note
-    // A supervised service that was stopped in order goes on when it is started again.
-    if !options.isSupervised, Files.exists(options.run.out + "/summary.json") {
-      throw ReplayError.outputInUse(options.run.out)
+    if Files.exists(options.run.out + "/summary.json") {
+      guard options.isSupervised else { throw ReplayError.outputInUse(options.run.out) }
+      // Stopped in order and started again, a supervised run goes on: it has no summary until it ends again.
+      try Files.remove(options.run.out + "/summary.json")
     }
     if let port = options.metricsPort { try serveMetrics(port) }
     if options.isSupervised { try linkToSupervisor() }
@@ -134,26 +137,28 @@ public final class SignalService {
     defer { restartSeconds = Double(EventLoop.monotonicNow() - began) / 1e9 }
     let identity = RunIdentity(options.run, first!)
     self.identity = identity
+    let lock = try SignalLock(options.run.out)
     try identity.claim(options.run.out)
-    if let stage = try resume(identity) { return stage }
-    let stage = Stage(try SignalRun(options.run), reader)
+    if let stage = try resume(identity, lock) { return stage }
+    let stage = Stage(try SignalRun(options.run, lock), reader)
     follower.hasRead(first!)
     try process(first!, stage)
     return stage
   }
 
   /// Goes on from the checkpoint; nil, with a word on the reason, when there is none that can be used.
-  private func resume(_ identity: RunIdentity) throws -> Stage? {
+  private func resume(_ identity: RunIdentity, _ lock: SignalLock) throws -> Stage? {
     let problem: String
     do {
       guard let checkpoint = try SignalCheckpoint.load(options.run, identity) else { return nil }
       let sequence = checkpoint.pipeline.totals.lastSequence
       let place = checkpoint.place
-      if let run = try reopen(checkpoint) {
+      if let run = try reopen(checkpoint, lock) {
         if let reader = try TapeReader.resuming(folder: options.run.tape, at: place, after: sequence) {
           resumedFromSequence = sequence
           checkpointedSequence = sequence
           checkpointedRecords = run.recordsTotal
+          recordsBefore = checkpointedRecords
           return Stage(run, reader)
         }
         problem = "the tape has no place any more where the checkpoint was made"
@@ -172,13 +177,13 @@ public final class SignalService {
   }
 
   /// nil when a sink does not reach the checkpoint.
-  private func reopen(_ checkpoint: consuming SignalCheckpoint) throws -> SignalRun? {
+  private func reopen(_ checkpoint: consuming SignalCheckpoint, _ lock: SignalLock) throws -> SignalRun? {
     guard
       let sinks = try SignalSinkSet.resuming(
         checkpoint.sinks, options.run.sink, runFolder: options.run.out,
         context: SignalRun.context(options.run), options: options.run.configuration.sinkOptions)
     else { return nil }
-    return SignalRun(pipeline: checkpoint.pipeline, sinks: sinks)
+    return SignalRun(pipeline: checkpoint.pipeline, sinks: sinks, lock)
   }
 
   private func endWithoutTape() throws -> ReplayResult? {
@@ -309,6 +314,7 @@ public final class SignalService {
     .object(
       follower.members + [
         .init("resumed_from_seq", resumedFromSequence.map { .integer($0) } ?? .null),
+        .init("records_read", .integer((stage?.run.recordsTotal ?? 0) - recordsBefore)),
         .init("restart_s", .rounded(restartSeconds, 6)), .init("checkpoints", .integer(checkpoints)),
         .init("checkpoint_bytes", .integer(checkpointBytes.count)),
       ])

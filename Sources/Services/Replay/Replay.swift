@@ -36,6 +36,7 @@ public enum ReplayError: Error, Equatable, CustomStringConvertible {
   case emptyTape(String)
   case outputInUse(String)
   case otherRun(String)
+  case runIsWritten(String)
 
   public var description: String {
     switch self {
@@ -46,6 +47,8 @@ public enum ReplayError: Error, Equatable, CustomStringConvertible {
     case .otherRun(let path):
       "\(path) holds an interrupted run of another tape, configuration or sink; choose another folder with --out, "
         + "or remove it"
+    case .runIsWritten(let path):
+      "another process is writing signals to \(path); stop that one or choose another folder with --out"
     }
   }
 }
@@ -61,9 +64,10 @@ public enum Replay {
     if Files.exists(options.out + "/summary.json") { throw ReplayError.outputInUse(options.out) }
     var reader = try TapeReader(folder: options.tape)
     guard let firstBlock = try reader.nextBlock() else { throw ReplayError.emptyTape(options.tape) }
+    let lock = try SignalLock(options.out)
     try RunIdentity(options, firstBlock).claim(options.out)
 
-    var run = try SignalRun(options)
+    var run = try SignalRun(options, lock)
     var report = ReportAccumulator(options: reportOptions)
     var pace = Pace(speed: options.speed)
     var block = firstBlock

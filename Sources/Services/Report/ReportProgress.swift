@@ -21,8 +21,8 @@ struct ReportProgress: Equatable {
     ])
   }
 
-  /// What an earlier process left in a sink's folder of reports; `nil` when there is nothing, or a report that it
-  /// names is gone.
+  /// What an earlier process left in a sink's folder of reports; `nil` when there is nothing, or a report
+  /// that it names is gone.
   init?(folder: String) {
     guard let bytes = try? Files.read(folder + "/progress.json", bytesMax: 1 << 20),
       let json = bytes.withUnsafeBytes({ try? JSONValue(parsing: $0) }),

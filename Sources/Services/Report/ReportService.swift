@@ -9,28 +9,25 @@ public struct ReportServiceOptions: Sendable {
   /// The first one's reports are also the run's own.
   public var sources: [SignalFeed.Source]
   public var follow: FollowOptions
-  /// What is there now is reported, and nothing waited for.
-  public var isOnce: Bool
   public var configuration: WeirConfiguration
 
   public init(
     runFolder: String, sources: [SignalFeed.Source], follow: FollowOptions = FollowOptions(),
-    isOnce: Bool = false, configuration: WeirConfiguration
+    configuration: WeirConfiguration
   ) {
     self.runFolder = runFolder
     self.sources = sources
     self.follow = follow
-    self.isOnce = isOnce
     self.configuration = configuration
   }
 }
 
 /// The daily reports of a run, kept up to date while it goes on.
 ///
-/// Rows are read back from each sink as they are written and summed up once. Every minute the days that are not
-/// over are written anew, whole; a day that is over is written once, and a restart begins behind it. For the
-/// rest a restart reads the rows again: the reports depend on the rows alone, so nothing needs to be kept.
-/// The member `run` is what the supervisor knows (``runSection(status:seconds:)``).
+/// Rows are read back from each sink as they are written and summed up once. Every minute the days that are
+/// not over are written anew, whole; a day that is over is written once, and a restart begins behind it. For
+/// the rest a restart reads the rows again: the reports depend on the rows alone, so nothing needs to be
+/// kept. The member `run` is what the supervisor knows (``runSection(status:seconds:)``).
 public final class ReportService: SignalConsumer {
   private let options: ReportServiceOptions
   private let lock: FolderLock
@@ -51,7 +48,7 @@ public final class ReportService: SignalConsumer {
     sinks = options.sources.enumerated().map { index, source in
       SinkReport(
         runFolder: options.runFolder, source: source, isFirst: index == 0, options: reportOptions,
-        resumes: !options.isOnce)
+        resumes: !options.follow.isOnce)
     }
     rowsRead = registry.counter("weir_report_rows_read_total", "Signal rows read, over all sinks.")
     writes = registry.counter("weir_report_writes_total", "Daily reports written.")
@@ -64,11 +61,6 @@ public final class ReportService: SignalConsumer {
   ///
   /// - Parameter print: says a line of JSON where there is no supervisor.
   public func run(print: @escaping (JSONValue) -> Void) throws {
-    if options.isOnce {
-      while try consume(rowsMax: 4096, isLast: true) > 0 {}
-      try write()
-      return print(summary)
-    }
     let follower = try SignalFollower(options.follow, consumer: self)
     follower.every(Int64(options.configuration.reportIntervalSeconds) * Nanoseconds.second) {
       [unowned self] in try write()

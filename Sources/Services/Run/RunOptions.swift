@@ -110,7 +110,7 @@ public struct RunOptions: Sendable {
   ///   - venuePort: of the embedded venue, 0 at its first start.
   ///   - venueAddress: where the harvester finds its venue.
   func arguments(_ service: ServiceName, venueAddress: String) -> [String] {
-    let common = ["--supervised", "--metrics-port", "0", "--config", paths.configuration]
+    let common = ["--supervised", "--metrics-port", "0", "--config", paths.configuration, "--quiet"]
     switch service {
     case .venue:
       guard case .embedded(let seed, let rate) = source else { return [] }

@@ -64,7 +64,9 @@ extension PipelineTotals: Checkpointed {
   public mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
     let values = try reader.words(max: 9)
     let errors = try reader.words(max: decodeErrors.count)
-    guard values.count == 9, errors.count == decodeErrors.count else { throw reader.failure("too few totals") }
+    guard values.count == 9, errors.count == decodeErrors.count else {
+      throw reader.failure("too few totals")
+    }
     frames = values[0]
     otherRecords = values[1]
     lastSequence = values[2]

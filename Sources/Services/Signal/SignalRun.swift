@@ -9,16 +9,19 @@ import Tape
 struct SignalRun: ~Copyable {
   var pipeline: SignalPipeline
   var sinks: SignalSinkSet
+  private let lock: SignalLock
 
   /// A run from the beginning of a tape.
-  init(_ options: ReplayOptions) throws {
+  init(_ options: ReplayOptions, _ lock: SignalLock) throws {
+    self.lock = lock
     pipeline = SignalRun.newPipeline(options)
     sinks = try SignalSinkSet(
       options.sink, runFolder: options.out, context: SignalRun.context(options),
       options: options.configuration.sinkOptions)
   }
 
-  init(pipeline: consuming SignalPipeline, sinks: consuming SignalSinkSet) {
+  init(pipeline: consuming SignalPipeline, sinks: consuming SignalSinkSet, _ lock: SignalLock) {
+    self.lock = lock
     self.pipeline = pipeline
     self.sinks = sinks
   }

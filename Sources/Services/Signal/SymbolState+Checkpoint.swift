@@ -12,7 +12,8 @@ extension SynchronizedBook: Checkpointed {
     writer.append("SYNC", sync)
     writer.append("WAIT", buffer)
     for value in [
-      gaps, resyncs, reorders, duplicates, crossed, snapshots, snapshotsTooOld, overflows, mismatches, openHoles,
+      gaps, resyncs, reorders, duplicates, crossed, snapshots, snapshotsTooOld, overflows, mismatches,
+      openHoles,
     ] { writer.append(Int64(value)) }
     writer.append(hasBeenSynchronized)
     writer.append(isSteady)
