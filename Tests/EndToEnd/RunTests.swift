@@ -160,12 +160,15 @@ struct RunTests {
     Thread.sleep(forTimeInterval: 1)
     #expect(try ctl("fallback-rest", "off").code == 0)
     // Connections are replaced with an overlap, as in a rotation, so that nothing is missed meanwhile.
-    func rotations() -> Int64 {
-      run.ask("status")["result"]?["harvester_metrics"]?["rotations"]?.integer ?? 0
-    }
-    let before = rotations()
     #expect(try ctl("restart-ws").code == 0)
-    #expect(run.wait(10) { rotations() > before } != nil, "restart-ws opened no connection anew")
+    let isReplaced = run.wait(10) {
+      let segments = (try? Files.list(run.folder + "/tape"))?.filter { $0.hasSuffix(".ndjson") } ?? []
+      return segments.contains { name in
+        let tape = (try? Files.read(run.folder + "/tape/" + name)) ?? []
+        return String(decoding: tape, as: UTF8.self).contains(#""kind":"close""#)
+      }
+    }
+    #expect(isReplaced != nil, "restart-ws closed no old connection")
     #expect(try ctl("rebuild-snapshot", "BTCUSDT").code == 0)
     let old = run.pid(of: "broker") ?? 0
     #expect(try ctl("restart", "broker").code == 0)
