@@ -30,7 +30,7 @@ files() {
 search() { xargs -0 -r grep -nHIP "${@:2}" -e "$1" || true; }
 
 stages=(Sources/Core Sources/Tape Sources/Binance Sources/Book Sources/Flow Sources/Strategy Sources/Store Sources/Venue
-  Sources/Services/Harvest Sources/Services/Signal Tests/SimulationKit)
+  Sources/Rules Sources/Services/Harvest Sources/Services/Signal Tests/SimulationKit)
 ambient='\bDate\(|\bclock_gettime\b|\bgettimeofday\b|\b(Continuous|Suspending)Clock\b|\bDispatchTime\b|\btime\(nil\)'
 ambient+='|\bTask\.sleep\b|\bSystemRandomNumberGenerator\b|\.random\((in|\))|\.shuffled\(\)|\.randomElement\(\)'
 ambient+='|\barc4random|\bgetrandom\(|/dev/u?random\b|\bdrand48\(|\brand\(\)'

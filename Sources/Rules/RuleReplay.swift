@@ -27,25 +27,25 @@ public struct RuleReplay: Sendable {
   /// Judges up to the line's time, then takes the line.
   ///
   /// - Returns: events of alerts and of the ladder, one object each.
-  /// - Throws: ``EvaluationError`` that says what is wrong with the line.
-  public mutating func take(_ line: UnsafeRawBufferPointer) throws(EvaluationError) -> [JSONValue] {
+  /// - Throws: ``RuleError`` that says what is wrong with the line.
+  public mutating func take(_ line: UnsafeRawBufferPointer) throws(RuleError) -> [JSONValue] {
     let value: JSONValue
     do throws(JSONValue.ParseError) {
       value = try JSONValue(parsing: line)
     } catch {
-      throw EvaluationError(message: error.description)
+      throw RuleError(message: error.description)
     }
     guard case .number? = value["time_ns"], let time = value["time_ns"]?.integer, time >= 0,
       time < Int64.max / 2
     else {
-      throw EvaluationError(message: "time_ns must be whole nanoseconds since 1970")
+      throw RuleError(message: "time_ns must be whole nanoseconds since 1970")
     }
     guard time >= newestNs else {
-      throw EvaluationError(message: "time_ns \(time) is before the line above; sort the lines by time")
+      throw RuleError(message: "time_ns \(time) is before the line above; sort the lines by time")
     }
     let target = try labels(value["target"] ?? .object([]))
     guard let elements = value["samples"]?.elements else {
-      throw EvaluationError(message: "samples must be a list of [\"name\", {labels}, value]")
+      throw RuleError(message: "samples must be a list of [\"name\", {labels}, value]")
     }
     var samples: [MetricSample] = []
     for element in elements { samples.append(try sample(element)) }
@@ -77,25 +77,25 @@ public struct RuleReplay: Sendable {
     return events
   }
 
-  private func labels(_ value: JSONValue) throws(EvaluationError) -> [MetricSample.Label] {
+  private func labels(_ value: JSONValue) throws(RuleError) -> [MetricSample.Label] {
     guard let members = value.members else {
-      throw EvaluationError(message: "labels must be an object of texts")
+      throw RuleError(message: "labels must be an object of texts")
     }
     var labels: [MetricSample.Label] = []
     for member in members {
       guard case .string(let text) = member.value else {
-        throw EvaluationError(message: "the label \(legible(member.key)) must be a text")
+        throw RuleError(message: "the label \(legible(member.key)) must be a text")
       }
       labels.append(MetricSample.Label(member.key, text))
     }
     return labels
   }
 
-  private func sample(_ value: JSONValue) throws(EvaluationError) -> MetricSample {
+  private func sample(_ value: JSONValue) throws(RuleError) -> MetricSample {
     guard let parts = value.elements, parts.count == 3, case .string(let name) = parts[0],
       let number = parts[2].text.flatMap({ Double($0) })
     else {
-      throw EvaluationError(message: "a sample must be [\"name\", {labels}, value]; found \(value.text())")
+      throw RuleError(message: "a sample must be [\"name\", {labels}, value]; found \(value.text())")
     }
     return MetricSample(name, try labels(parts[1]), number)
   }

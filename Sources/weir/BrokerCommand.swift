@@ -9,8 +9,9 @@ enum BrokerCommand {
     name: "broker", summary: "a run's confirmed signals → paper orders",
     details: """
       Follows a run's signals while they are written and makes a paper order at the touch for every \
-      confirmed row, in RUN/orders/orders.jsonl. Killed at any moment and started again it goes on: no order is lost \
-      or made twice. SIGINT or SIGTERM ends it after what is there, with RUN/orders/summary.json.
+      confirmed row, in RUN/orders/orders.jsonl. Killed at any moment and started again it goes on: no \
+      order is lost or made twice. SIGINT or SIGTERM ends it after what is there, with \
+      RUN/orders/summary.json.
       """,
     options: [
       .text("run", "RUN", "the run's folder").required(),

@@ -17,7 +17,7 @@ struct SignalKillTests {
     let made = try weir(
       "venue", "generate", "--seed", "31", "--minutes", minutes, "--symbols", "BTCUSDT,ETHUSDT", "--gaps",
       "5",
-      "--duplicates", "5", "--reorders", "5", "--out", scratch.path + "/source", "--quiet")
+      "--duplicates", "5", "--reorder", "5", "--out", scratch.path + "/source", "--quiet")
     #expect(made.code == 0, "\(made.error)")
     let name = try #require(try Files.list(scratch.path + "/source").first { $0.hasSuffix(".ndjson") })
     return (name, try Files.read(scratch.path + "/source/" + name))
@@ -124,7 +124,7 @@ struct SignalKillTests {
       }
       let ready = try line("ready")
       let port = try #require(ready["metrics_port"]?.integer)
-      #expect((ready["resumed_from_seq"]?.integer ?? 0) > 0 == (round == 1))
+      #expect(((ready["resumed_from_seq"]?.integer ?? 0) > 0) == (round == 1))
       let beat = try line("beat")["beat"]
       #expect((beat?["seq"]?.integer ?? 0) > 1000 && (beat?["rows"]?.integer ?? 0) > 1000)
       #expect((beat?["time_ns"]?.integer ?? 0) > 0 && beat?["backlog_bytes"]?.integer == 0)

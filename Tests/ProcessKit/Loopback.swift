@@ -2,20 +2,8 @@ import Foundation
 
 /// Small blocking helpers for the loopback interface.
 public enum Loopback {
-  /// A port nobody listens on now.
-  public static func freePort() throws -> UInt16 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = self.address(0)
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let code = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-      }
-    }
-    guard code else { throw RealServer.Failure(description: "no free port: errno \(errno)") }
-    return UInt16(bigEndian: address.sin_port)
-  }
+  /// A port nobody uses now; the next to ask may get the same. ``ReservedPort`` keeps one.
+  public static func freePort() throws -> UInt16 { try ReservedPort().port }
 
   /// One HTTP/1.0 request on a connection of its own, so that the answer ends with the connection.
   public static func request(
@@ -60,11 +48,38 @@ public enum Loopback {
     return (status, String(text[end.upperBound...]))
   }
 
-  private static func address(_ port: UInt16) -> sockaddr_in {
+  fileprivate static func address(_ port: UInt16) -> sockaddr_in {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
     address.sin_addr.s_addr = inet_addr("127.0.0.1")
     return address
+  }
+}
+
+/// A port that refuses connections, and that nobody else gets, until it is released.
+public final class ReservedPort {
+  public let port: UInt16
+  private var descriptor: Int32
+
+  public init() throws {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = Loopback.address(0)
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isBound = withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+      }
+    }
+    self.descriptor = descriptor
+    port = UInt16(bigEndian: address.sin_port)
+    guard isBound else { throw RealServer.Failure(description: "no free port: errno \(errno)") }
+  }
+
+  deinit { release() }
+
+  public func release() {
+    if descriptor >= 0 { close(descriptor) }
+    descriptor = -1
   }
 }

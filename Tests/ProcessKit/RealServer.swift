@@ -2,10 +2,12 @@ import Core
 import Foundation
 
 /// A third party's server on a free loopback port with a scratch folder of its own, for tests that must not
-/// believe our own idea of a protocol. It is ended by its pid, and its folder removed, when it is released.
+/// believe our own idea of a protocol. It is ended by its pid, and its folder removed, when it is released,
+/// which Swift does after the last use: where only its port is used later, `defer` holds it.
 ///
 /// ```
 /// let gateway = try RealServer.pushgateway()
+/// defer { gateway.stop() }
 /// let answer = try gateway.request("GET", "/metrics")
 /// ```
 public final class RealServer {
@@ -14,10 +16,10 @@ public final class RealServer {
   }
 
   public let program: String
-  public let port: UInt16
+  public private(set) var port: UInt16 = 0
   /// Scratch; `log` holds what the server prints.
   public let folder: String
-  private let process = Process()
+  private var process = Process()
 
   /// Where a program lies, or nil when it is not installed; see scripts/test-packages.txt.
   public static func find(_ program: String) -> String? {
@@ -45,23 +47,47 @@ public final class RealServer {
     for (name, content) in files {
       try content.write(toFile: folder + "/" + name, atomically: false, encoding: .utf8)
     }
-    self.port = try port ?? Loopback.freePort()
+    let deadline = Date().addingTimeInterval(secondsMax)
+    while true {
+      self.port = try port ?? Loopback.freePort()
+      process = Process()
+      try start(path, arguments(self.port, folder))
+      while process.isRunning, Date() < deadline {
+        if isListening, (try? request("GET", readyPath, secondsMax: 2))?.status == 200 { return }
+        usleep(20_000)
+      }
+      // Somebody else may have taken the port since it was found free.
+      if port != nil || Date() >= deadline || !log.contains("address already in use") { break }
+    }
+    throw Failure(description: "\(program) gives no answer on port \(self.port): \(log.suffix(1000))")
+  }
+
+  private func start(_ path: String, _ arguments: [String]) throws {
     _ = FileManager.default.createFile(atPath: folder + "/log", contents: nil)
     let log = try FileHandle(forWritingTo: URL(fileURLWithPath: folder + "/log"))
     process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments(self.port, folder)
+    process.arguments = arguments
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = log
     process.standardError = log
     try process.run()
-    let deadline = Date().addingTimeInterval(secondsMax)
-    while (try? request("GET", readyPath).status) != 200 {
-      guard process.isRunning, Date() < deadline else {
-        throw Failure(
-          description: "\(program) gives no answer on port \(self.port): \(self.log.suffix(1000))")
-      }
-      usleep(20_000)
+  }
+
+  /// Whether the port is this process's own: an answer alone could come from another server.
+  private var isListening: Bool {
+    let digits = String(port, radix: 16, uppercase: true)
+    let mark = ":" + String(repeating: "0", count: 4 - digits.count) + digits
+    let sockets = (try? String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)) ?? ""
+    let inodes = sockets.split(separator: "\n").compactMap { line -> String? in
+      let words = line.split(separator: " ")
+      let isOurs = words.count > 9 && words[1].hasSuffix(mark) && words[3] == "0A"
+      return isOurs ? "socket:[\(words[9])]" : nil
+    }
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []
+    return files.contains { file in
+      let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\(file)")
+      return link.map(inodes.contains) ?? false
     }
   }
 
@@ -107,7 +133,8 @@ extension RealServer {
   /// A Pushgateway; its `/metrics` shows what was pushed.
   public static func pushgateway(port: UInt16? = nil) throws -> RealServer {
     try RealServer("prometheus-pushgateway", readyPath: "/-/ready", port: port) { port, _ in
-      ["--web.listen-address=127.0.0.1:\(port)", "--log.level=warn"]
+      // Debian's build keeps what was pushed in a file of the system unless told otherwise.
+      ["--web.listen-address=127.0.0.1:\(port)", "--log.level=warn", "--persistence.file="]
     }
   }
 

@@ -8,7 +8,7 @@ struct RuleReplayTests {
     var replay = RuleReplay(try rules ?? shippedRules())
     var events: [JSONValue] = []
     for line in lines {
-      events += try Array(line.utf8).withUnsafeBytes { bytes throws(EvaluationError) in try replay.take(bytes)
+      events += try Array(line.utf8).withUnsafeBytes { bytes throws(RuleError) in try replay.take(bytes)
       }
     }
     return events + replay.finish()
@@ -17,7 +17,8 @@ struct RuleReplayTests {
   private static let start: Int64 = 1_721_347_200
 
   private func line(_ second: Int, _ job: String, _ samples: String) -> String {
-    "{\"time_ns\":\(Self.start + Int64(second))000000000,\"target\":{\"job\":\"\(job)\"},\"samples\":[\(samples)]}"
+    "{\"time_ns\":\(Self.start + Int64(second))000000000,"
+      + "\"target\":{\"job\":\"\(job)\"},\"samples\":[\(samples)]}"
   }
 
   @Test func eventsComeInTheMetricsOwnTime() throws {
@@ -67,12 +68,12 @@ struct RuleReplayTests {
     (#"{"time_ns":5,"target":[],"samples":[]}"#, "labels must be"),
   ])
   func whatIsNoScrapeIsAnError(_ line: String, _ message: String) {
-    let error = #expect(throws: EvaluationError.self) { try replay([line]) }
+    let error = #expect(throws: RuleError.self) { try replay([line]) }
     #expect(error?.message.contains(message) == true, "\(String(describing: error))")
   }
 
   @Test func linesOutOfOrderAreAnError() {
-    #expect(throws: EvaluationError.self) { try replay([line(5, "a", ""), line(4, "a", "")]) }
+    #expect(throws: RuleError.self) { try replay([line(5, "a", ""), line(4, "a", "")]) }
   }
 
   @Test func valuesWithoutANumberAreTexts() throws {

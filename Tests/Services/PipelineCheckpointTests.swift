@@ -18,6 +18,9 @@ let quickConfiguration: SignalConfiguration = {
   configuration.gates.resyncCooldownMs = 2000
   configuration.gates.reconnectCooldownMs = 2000
   configuration.gates.consistencyMin = 0
+  configuration.gates.missingRatioMax = 1
+  configuration.gates.lagMsMax = 10_000
+  configuration.gates.spreadBpsMax = 1000
   return configuration
 }()
 

@@ -18,7 +18,7 @@ struct PlaceTests {
     options.compressClosedSegments = compress
     var writer = try TapeWriter(folder: folder, options: options)
     var reader = try TapeReader(folder: folder)
-    #expect(try reader.place() == nil)
+    #expect(try reader.nextBlock() == nil && reader.place() == nil)
     var places: [Found] = []
     var sequence: Int64 = 0
     var bytes = 0
@@ -56,8 +56,13 @@ struct PlaceTests {
     let all = try plainBytes(&whole)
     #expect(folder.names().contains { $0.hasSuffix(".zst") } == compress)
     for found in places {
-      var reader = try #require(
-        try TapeReader.resuming(folder: folder.path("tape"), at: found.place, after: found.sequence))
+      guard
+        var reader = try TapeReader.resuming(
+          folder: folder.path("tape"), at: found.place, after: found.sequence)
+      else {
+        Issue.record("no place at \(found.place)")
+        continue
+      }
       #expect(try plainBytes(&reader) == Array(all[found.bytes...]))
       #expect(reader.report == whole.report)
       #expect(reader.backlogBytes() == 0)
@@ -73,7 +78,10 @@ struct PlaceTests {
     var first = try TapeReader(folder: folder.path("tape"))
     _ = try first.nextBlock()
     let place = try #require(try first.place())
-    var reader = try #require(try TapeReader.resuming(folder: folder.path("tape"), at: place, after: 1))
+    guard var reader = try TapeReader.resuming(folder: folder.path("tape"), at: place, after: 1) else {
+      Issue.record("no place at \(place)")
+      return
+    }
     #expect(try reader.nextBlock() == nil)
     #expect(try reader.place() == place)
     try writer.append(frame(2), at: evening + Nanoseconds.hour)

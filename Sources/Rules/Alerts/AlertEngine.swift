@@ -76,7 +76,7 @@ public struct AlertEngine: Sendable {
     var step = Step()
     for (index, rule) in rules.enumerated() {
       evaluations += 1
-      do throws(EvaluationError) {
+      do throws(RuleError) {
         let holding = try rule.condition.measure(in: store, at: now).holding
         failures[rule.name] = nil
         let events = apply(holding, index, now)

@@ -21,15 +21,15 @@ public struct Condition: Equatable, Sendable {
 
   /// What was measured, by labels; names are dropped as in an alert.
   ///
-  /// - Throws: ``EvaluationError``, also when two series differ by name only.
-  public func measure(in store: MetricStore, at now: UnixNanos) throws(EvaluationError) -> Measurement {
+  /// - Throws: ``RuleError``, also when it holds for two series that differ by name only.
+  public func measure(in store: MetricStore, at now: UnixNanos) throws(RuleError) -> Measurement {
     var values: [LabelSet: Double] = [:]
     for element in try expression.evaluate(in: store, at: now).elements {
-      let other = values.updateValue(element.value, forKey: element.labels)
-      guard other == nil || !(holds(other!) && holds(element.value)) else {
-        throw EvaluationError(message: "several metrics carry the labels \(element.labels); aggregate them")
+      if let other = values[element.labels], holds(other) {
+        if !holds(element.value) { continue }
+        throw RuleError(message: "several metrics carry the labels \(element.labels); aggregate them")
       }
-      if let other, holds(other) { values[element.labels] = other }
+      values[element.labels] = element.value
     }
     return Measurement(values: values, holding: values.filter { holds($0.value) })
   }

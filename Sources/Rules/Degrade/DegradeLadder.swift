@@ -128,7 +128,7 @@ public struct DegradeLadder: Sendable {
   private mutating func measure(_ index: Int, _ now: UnixNanos, _ store: MetricStore) -> Double? {
     let condition = steps[index].condition
     let measured: Condition.Measurement
-    do throws(EvaluationError) {
+    do throws(RuleError) {
       measured = try condition.measure(in: store, at: now)
       failures[steps[index].name] = nil
     } catch {

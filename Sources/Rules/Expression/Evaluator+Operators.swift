@@ -36,7 +36,7 @@ extension Evaluator {
   func binary(
     _ operation: MetricExpression.Operator, _ left: Value, _ right: Value,
     _ matching: MetricExpression.Matching
-  ) throws(EvaluationError) -> Value {
+  ) throws(RuleError) -> Value {
     switch (left, right) {
     case (.scalar(let a), .scalar(let b)):
       return .scalar(compute(operation, a, b)!)
@@ -99,12 +99,12 @@ extension Evaluator {
   private func match(
     _ operation: MetricExpression.Operator, _ left: [Element], _ right: [Element],
     _ matching: MetricExpression.Matching
-  ) throws(EvaluationError) -> [Element] {
+  ) throws(RuleError) -> [Element] {
     if left.isEmpty || right.isEmpty { return [] }
     var partners: [LabelSet: Element] = [:]
     for element in right {
       if let other = partners.updateValue(element, forKey: signature(element, matching)) {
-        throw EvaluationError(
+        throw RuleError(
           message:
             "\(other.series) and \(element.series) on the right of \"\(operation.rawValue)\" match the "
             + "same series; name the labels that differ")
@@ -118,7 +118,7 @@ extension Evaluator {
         continue
       }
       guard matched.insert(key).inserted else {
-        throw EvaluationError(
+        throw RuleError(
           message: "several series on the left of \"\(operation.rawValue)\" match \(partner.series); "
             + "aggregate them first")
       }

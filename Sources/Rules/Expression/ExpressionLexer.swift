@@ -77,7 +77,7 @@ struct ExpressionLexer {
     guard !isJoined, !octalLike, let value = Double(digits), value.isFinite else {
       throw ExpressionError(
         column: start + 1,
-        "\(legible(digits + (isJoined ? String(scalars[at]) : ""))) is no number; a length of time stands in [ ]"
+        "\(legible(digits + (isJoined ? String(scalars[at]) : ""))) is no number; write lengths of time in [ ]"
       )
     }
     return .number(value)

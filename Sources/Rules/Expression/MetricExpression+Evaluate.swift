@@ -1,12 +1,6 @@
 import Core
 import Glibc
 
-/// An expression cannot be evaluated on these series: why.
-public struct EvaluationError: Error, Equatable, Sendable, CustomStringConvertible {
-  public var message: String
-  public var description: String { message }
-}
-
 extension MetricExpression {
   /// One element of a result.
   public struct Element: Equatable, Sendable {
@@ -41,10 +35,10 @@ extension MetricExpression {
 
   /// The value at a time, as Prometheus would give it for an instant query.
   ///
-  /// - Throws: ``EvaluationError`` where Prometheus reports one: several series match one, or the result
+  /// - Throws: ``RuleError`` where Prometheus reports one: several series match one, or the result
   ///   would hold a label set twice.
   /// - Complexity: O(samples in range + series × log series) per selector.
-  public func evaluate(in store: MetricStore, at time: UnixNanos) throws(EvaluationError) -> Value {
+  public func evaluate(in store: MetricStore, at time: UnixNanos) throws(RuleError) -> Value {
     try Evaluator(store: store, ms: time.milliseconds).evaluate(root)
   }
 }
@@ -57,7 +51,7 @@ struct Evaluator {
   let store: MetricStore
   let ms: Int64
 
-  func evaluate(_ node: Node) throws(EvaluationError) -> Value {
+  func evaluate(_ node: Node) throws(RuleError) -> Value {
     switch node {
     case .number(let value): return .scalar(value)
     case .select(let selector):
@@ -81,14 +75,14 @@ struct Evaluator {
     }
   }
 
-  func vector(_ node: Node) throws(EvaluationError) -> [Element] {
+  func vector(_ node: Node) throws(RuleError) -> [Element] {
     guard case .vector(let elements) = try evaluate(node) else {
       preconditionFailure("the parser checks kinds")
     }
     return elements
   }
 
-  func scalar(_ node: Node) throws(EvaluationError) -> Double {
+  func scalar(_ node: Node) throws(RuleError) -> Double {
     guard case .scalar(let value) = try evaluate(node) else { preconditionFailure("the parser checks kinds") }
     return value
   }
@@ -98,17 +92,17 @@ struct Evaluator {
   }
 
   /// Two series may become one when their names are dropped.
-  func unique(_ elements: [Element]) throws(EvaluationError) -> [Element] {
+  func unique(_ elements: [Element]) throws(RuleError) -> [Element] {
     var seen: Set<String> = []
     for element in elements where !seen.insert(element.series).inserted {
-      throw EvaluationError(message: "the result holds \(element.series) twice; keep a label that differs")
+      throw RuleError(message: "the result holds \(element.series) twice; keep a label that differs")
     }
     return elements
   }
 
   // MARK: Functions
 
-  private func call(_ function: MetricExpression.Function, _ arguments: [Node]) throws(EvaluationError)
+  private func call(_ function: MetricExpression.Function, _ arguments: [Node]) throws(RuleError)
     -> Value
   {
     switch function {
@@ -141,7 +135,7 @@ struct Evaluator {
   }
 
   /// 1 without a sample, labelled by what the selector demands of a label once and by equality.
-  private func absent(_ node: Node) throws(EvaluationError) -> [Element] {
+  private func absent(_ node: Node) throws(RuleError) -> [Element] {
     guard try vector(node).isEmpty else { return [] }
     guard case .select(let selector) = node else { return [Element(labels: .empty, value: 1)] }
     var values: [String: String] = [:]

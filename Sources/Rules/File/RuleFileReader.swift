@@ -154,7 +154,7 @@ struct RuleFileReader {
         return nil
       }
       let labels = LabelSet(selector.matchers.map { .init($0.label, $0.values[0]) })
-      do throws(EvaluationError) {
+      do throws(RuleError) {
         return RuleProof.Series(
           text: entry.key, name: selector.name, labels: labels, values: try SeriesNotation(parsing: values))
       } catch {

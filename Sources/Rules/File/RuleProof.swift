@@ -33,7 +33,7 @@ public struct RuleProof: Equatable, Sendable {
   /// Judges the rule over the series in their own time.
   ///
   /// - Throws: a message when the rule doesn't fire, doesn't recover or cannot be evaluated.
-  public func run(_ rule: AlertRule) throws(EvaluationError) -> Result {
+  public func run(_ rule: AlertRule) throws(RuleError) -> Result {
     var store = MetricStore(keeping: rule.condition.expression.rangesMs)
     var engine = AlertEngine([rule], suppressNs: 0, stormCountMax: .max - 1, stormWindowNs: 1)
     var holdsMs: Int64?
@@ -45,7 +45,7 @@ public struct RuleProof: Equatable, Sendable {
       let now = UnixNanos(milliseconds: ms)
       let isFiring = !engine.firing.isEmpty
       let step = engine.step(now: now, store)
-      if let failure = engine.failures[rule.name] { throw EvaluationError(message: failure) }
+      if let failure = engine.failures[rule.name] { throw RuleError(message: failure) }
       if result == nil, holdsMs == nil || !isFiring {
         let holds = try !rule.condition.measure(in: store, at: now).holding.isEmpty
         holdsMs = holds ? holdsMs ?? ms : nil
@@ -56,9 +56,9 @@ public struct RuleProof: Equatable, Sendable {
       }
       if !step.events.isEmpty, engine.firing.isEmpty, result != nil { result!.recoveredMs = ms }
     }
-    guard let result else { throw EvaluationError(message: "the proof's series never make it fire") }
+    guard let result else { throw RuleError(message: "the proof's series never make it fire") }
     guard result.recoveredMs >= 0, engine.firing.isEmpty else {
-      throw EvaluationError(message: "it fires, but the proof's series don't let it recover")
+      throw RuleError(message: "it fires, but the proof's series don't let it recover")
     }
     return result
   }

@@ -29,7 +29,7 @@ extension RuleSet {
       guard let proof = rule.proof else {
         return Verdict(rule: rule.name, problem: "no proof; add series that make it fire and recover")
       }
-      do throws(EvaluationError) {
+      do throws(RuleError) {
         return Verdict(rule: rule.name, result: try proof.run(rule))
       } catch {
         return Verdict(rule: rule.name, problem: error.message)

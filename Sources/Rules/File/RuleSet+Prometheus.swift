@@ -24,19 +24,19 @@ extension RuleSet {
   /// fires, fires with exactly the labels it has here, and is silent again once it has recovered here.
   ///
   /// - Parameter rulesPath: where ``prometheusRules()`` will be, seen from the test file.
-  /// - Throws: ``EvaluationError`` naming the rule whose proof fails or is missing.
-  public func prometheusTests(rulesPath: String = "weir.rules.yaml") throws(EvaluationError) -> String {
+  /// - Throws: ``RuleError`` naming the rule whose proof fails or is missing.
+  public func prometheusTests(rulesPath: String = "weir.rules.yaml") throws(RuleError) -> String {
     var text = "# Written by weir alerts export from \(Files.name(path)); change that file instead.\n"
     text += "rule_files:\n  - \(quoted(rulesPath))\n"
     text += "evaluation_interval: \(TimeSpan.text(milliseconds: RuleProof.evaluationMs))\n"
     text += "tests:\n"
     for rule in alerts {
       guard let proof = rule.proof else {
-        throw EvaluationError(message: "\(rule.name) has no proof; add series that make it fire and recover")
+        throw RuleError(message: "\(rule.name) has no proof; add series that make it fire and recover")
       }
       let result: RuleProof.Result
-      do throws(EvaluationError) { result = try proof.run(rule) } catch {
-        throw EvaluationError(message: "\(rule.name): \(error.message)")
+      do throws(RuleError) { result = try proof.run(rule) } catch {
+        throw RuleError(message: "\(rule.name): \(error.message)")
       }
       text += "  - name: \(quoted("\(rule.name): \(proof.cause)"))\n"
       text += "    interval: \(TimeSpan.text(milliseconds: proof.everyMs))\n"

@@ -15,12 +15,12 @@ public struct SeriesNotation: Equatable, Sendable {
   public let steps: [Step]
 
   /// - Throws: a message that names the word at fault.
-  public init(parsing text: String) throws(EvaluationError) {
+  public init(parsing text: String) throws(RuleError) {
     self.text = text
     var steps: [Step] = []
     for word in text.split(whereSeparator: { $0 == " " || $0 == "\n" }) {
       guard let more = SeriesNotation.expand(word), steps.count + more.count <= SeriesNotation.stepsMax else {
-        throw EvaluationError(
+        throw RuleError(
           message: "\(legible(String(word))) is no value of a series; write such as 5, 5+2x10, _x3 or stale")
       }
       steps += more

@@ -34,6 +34,7 @@ public final class BrokerService: SignalConsumer {
   private static let checkpointNs = 5 * Nanoseconds.second
 
   private let options: BrokerOptions
+  private let follower: SignalFollower
   private let lock: FolderLock
   private var broker: PaperBroker
   private var journal: OrderJournal
@@ -62,6 +63,7 @@ public final class BrokerService: SignalConsumer {
   /// - Throws: `FolderLock.Held` when another broker serves the run, ``OrderJournalError``, `FileError`
   public init(_ options: BrokerOptions) throws {
     self.options = options
+    follower = try SignalFollower(options.follow)
     let folder = OrderJournal.folder(options.runFolder)
     try Files.makeFolder(folder)
     lock = try FolderLock(folder)
@@ -85,10 +87,9 @@ public final class BrokerService: SignalConsumer {
   /// - Parameter print: says a line of JSON where there is no supervisor.
   /// - Throws: what made going on impossible; the journal is whole then, too.
   public func run(print: @escaping (JSONValue) -> Void) throws {
-    let follower = try SignalFollower(options.follow, consumer: self)
     follower.every(BrokerService.checkpointNs) { [unowned self] in try writeCheckpoint() }
     try follower.run(
-      runFolder: options.runFolder, sources: [options.source],
+      self, runFolder: options.runFolder, sources: [options.source],
       ready: [
         .init("orders", .integer(broker.totals.orders)),
         .init("journal_bytes_cut", .integer(journal.bytesCut)),

@@ -52,7 +52,7 @@ final class SignalFollower {
 
   let loop: EventLoop
   private let options: FollowOptions
-  private unowned let consumer: any SignalConsumer
+  private weak var consumer: (any SignalConsumer)?
   private var link: SupervisorLink?
   private var endpoint: ServiceEndpoint?
   private var failure: (any Error)?
@@ -60,11 +60,13 @@ final class SignalFollower {
   private var isStopping = false
   private var lastRowNs: Int64
 
-  init(_ options: FollowOptions, consumer: any SignalConsumer) throws {
+  /// From here on SIGTERM and SIGINT wait for ``run(_:runFolder:sources:ready:print:)``: make it first, so
+  /// that a service that is still starting ends in order, too.
+  init(_ options: FollowOptions) throws {
     self.options = options
-    self.consumer = consumer
     loop = try EventLoop()
     lastRowNs = EventLoop.monotonicNow()
+    if !options.isOnce { try loop.onSignals([SIGINT, SIGTERM]) { [unowned self] _ in stop() } }
   }
 
   /// Follows until it is told to stop, and has then consumed what is there.
@@ -73,9 +75,11 @@ final class SignalFollower {
   ///   - ready: members of the ready line.
   ///   - print: says a line where there is no supervisor.
   func run(
-    runFolder: String, sources: [SignalFeed.Source], ready: [JSONValue.Member],
+    _ consumer: any SignalConsumer, runFolder: String, sources: [SignalFeed.Source],
+    ready: [JSONValue.Member],
     print: @escaping (JSONValue) -> Void
   ) throws {
+    self.consumer = consumer
     if !options.isOnce { try follow(runFolder, sources, ready, print) }
     while try consumer.consume(rowsMax: SignalFollower.sliceRowsMax, isLast: true) > 0 {}
   }
@@ -84,15 +88,14 @@ final class SignalFollower {
     _ runFolder: String, _ sources: [SignalFeed.Source], _ ready: [JSONValue.Member],
     _ print: @escaping (JSONValue) -> Void
   ) throws {
-    try loop.onSignals([SIGINT, SIGTERM]) { [unowned self] _ in stop() }
     if let port = options.metricsPort {
       endpoint = try ServiceEndpoint(
-        on: loop, port: port, metrics: { [unowned self] in consumer.writeMetrics(into: &$0) },
+        on: loop, port: port, metrics: { [unowned self] in consumer?.writeMetrics(into: &$0) },
         isReady: { [unowned self] in !isStopping })
     }
     if options.isSupervised {
       link = try SupervisorLink(
-        on: loop, beat: { [unowned self] in consumer.beat },
+        on: loop, beat: { [unowned self] in consumer?.beat ?? .null },
         command: { [unowned self] name, _ in
           guard name == "drain" else { return .refused("this service knows only drain") }
           stop()
@@ -146,7 +149,7 @@ final class SignalFollower {
       isScheduled = false
       guard !isStopping else { return }
       attempt {
-        let rows = try consumer.consume(rowsMax: SignalFollower.sliceRowsMax, isLast: false)
+        let rows = try consumer?.consume(rowsMax: SignalFollower.sliceRowsMax, isLast: false) ?? 0
         if rows > 0 { lastRowNs = EventLoop.monotonicNow() }
         if rows >= SignalFollower.sliceRowsMax { wake() }
       }

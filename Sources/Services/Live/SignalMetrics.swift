@@ -41,6 +41,17 @@ final class SignalMetrics {
   private let checkpointSize: Gauge
   private let batches: Histogram
   private let overruns: Counter
+  /// By regime.
+  private let modeInfo: [Gauge]
+  private let timeInMode: [Counter]
+  private let modeIsActive: Gauge
+  private let lastModeChange: Gauge
+  private let parameterUpdates: Histogram
+  private let parameterFailures: Counter
+  private let controls: Counter
+  private let controlErrors: Counter
+
+  private static let regimes: [Signal.Regime] = [.normal, .active, .quiet]
 
   private static let rowsName = "weir_signal_rows_total"
   private static let perSymbol: [(name: String, type: MetricType, help: String)] = [
@@ -89,9 +100,35 @@ final class SignalMetrics {
     overruns = registry.counter(
       "weir_task_overruns_total", "Times a task took longer than it may.",
       labels: ["task_type": "signal_batch"])
+    modeInfo = SignalMetrics.regimes.map {
+      registry.gauge(MetricCatalog.strategyModeInfo, labels: ["mode": "\($0.name)"])
+    }
+    timeInMode = SignalMetrics.regimes.map {
+      registry.counter(MetricCatalog.strategyTimeInMode, labels: ["mode": "\($0.name)"])
+    }
+    modeIsActive = registry.gauge(MetricCatalog.strategyModeActive)
+    lastModeChange = registry.gauge(MetricCatalog.strategyModeLastChange)
+    parameterUpdates = registry.histogram(MetricCatalog.strategyParametersUpdate)
+    parameterFailures = registry.counter(
+      MetricCatalog.strategyParametersUpdateFailures, labels: ["module": "signal"])
+    controls = registry.counter("weir_signal_controls_total", "Interventions on the tape that were obeyed.")
+    controlErrors = registry.counter(
+      "weir_signal_control_errors_total", "Interventions on the tape that are none, or were refused.")
+    // From the start, so that the first change is a rise.
+    for from in SignalMetrics.regimes {
+      for to in SignalMetrics.regimes where to != from { _ = transitions(from, to, "ctl") }
+    }
+  }
+
+  private func transitions(_ from: Signal.Regime, _ to: Signal.Regime, _ reason: String) -> Counter {
+    registry.counter(
+      MetricCatalog.strategyModeTransitions,
+      labels: ["from": "\(from.name)", "to": "\(to.name)", "reason": reason])
   }
 
   // MARK: As it happens
+
+  func observe(parameterUpdateNs: Int64) { parameterUpdates.observe(Double(parameterUpdateNs) / 1e6) }
 
   /// Takes a batch of rows. Until a symbol's histories are long enough its rows have no z by design; they are left
   /// out of the share of values that are missing.
@@ -153,10 +190,26 @@ final class SignalMetrics {
       for reason in reasons.indices { reasons[reason] += counts.guardReasons[reason] }
     }
     for (counter, total) in zip(gated, reasons.dropFirst()) { counter.set(total: Double(total)) }
+    refresh(pipeline.strategyState, pipeline.control.regime)
     missing.expire(before: max(0, pipeline.receiveNs) / Nanoseconds.second - 60)
     for (index, gauge) in missingRates.enumerated() {
       gauge.set(missing.sums[0] == 0 ? .nan : Double(missing.sums[1 + index]) / Double(missing.sums[0]))
     }
+  }
+
+  private func refresh(_ state: StrategyState, _ regime: Signal.Regime) {
+    for (index, name) in SignalMetrics.regimes.enumerated() {
+      modeInfo[index].set(name == regime ? 1 : 0)
+      timeInMode[index].set(total: Double(state.nsInRegime[Int(name.rawValue)]) / 1e9)
+    }
+    modeIsActive.set(regime == .active ? 1 : 0)
+    lastModeChange.set(Double(state.lastChangeNs) / 1e9)
+    for transition in state.transitions {
+      transitions(transition.from, transition.to, transition.reason).set(total: Double(transition.count))
+    }
+    parameterFailures.set(total: Double(state.parameterFailures))
+    controls.set(total: Double(state.controlsApplied))
+    controlErrors.set(total: Double(state.controlErrors))
   }
 
   private func newSymbol(_ name: String) -> Symbol {

@@ -105,6 +105,7 @@ public final class SignalService {
     try follower.beginWatching()
     guard let stage = try begin(ready) else { return try endWithoutTape() }
     self.stage = stage
+    stage.run.pipeline.monotonicNs = { EventLoop.monotonicNow() }
     scheduleCheckpoint()
     while let block = try nextBlock(stage, ready) {
       try process(block, stage)
@@ -216,6 +217,7 @@ public final class SignalService {
       hasRows = true
       metrics.count(rows)
     }
+    for ns in stage.run.pipeline.takeParameterUpdateNs() { metrics.observe(parameterUpdateNs: ns) }
     let tookNs = EventLoop.monotonicNow() - began
     metrics.observe(batchNs: tookNs, hasRows: hasRows)
     if isFollowing, tookNs > SignalService.batchNsMax { metrics.countOverrun() }

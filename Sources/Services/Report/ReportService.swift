@@ -30,6 +30,7 @@ public struct ReportServiceOptions: Sendable {
 /// kept. The member `run` is what the supervisor knows (``runSection(status:seconds:)``).
 public final class ReportService: SignalConsumer {
   private let options: ReportServiceOptions
+  private let follower: SignalFollower
   private let lock: FolderLock
   private let sinks: [SinkReport]
   private let registry = MetricRegistry()
@@ -41,6 +42,7 @@ public final class ReportService: SignalConsumer {
   /// - Throws: `FolderLock.Held` when another process reports on the run, `FileError`, an unknown time zone
   public init(_ options: ReportServiceOptions) throws {
     self.options = options
+    follower = try SignalFollower(options.follow)
     let folder = options.runFolder + "/reports"
     try Files.makeFolder(folder)
     lock = try FolderLock(folder)
@@ -61,12 +63,11 @@ public final class ReportService: SignalConsumer {
   ///
   /// - Parameter print: says a line of JSON where there is no supervisor.
   public func run(print: @escaping (JSONValue) -> Void) throws {
-    let follower = try SignalFollower(options.follow, consumer: self)
     follower.every(Int64(options.configuration.reportIntervalSeconds) * Nanoseconds.second) {
       [unowned self] in try write()
     }
     try follower.run(
-      runFolder: options.runFolder, sources: options.sources,
+      self, runFolder: options.runFolder, sources: options.sources,
       ready: [.init("sinks", .array(options.sources.map { .string($0.rawValue) }))], print: print)
     try write()
     follower.say(options.follow.isSupervised ? .object(["summary": summary]) : summary, print)

@@ -17,7 +17,7 @@ final class RunRules {
   init(_ run: RunService) throws {
     self.run = run
     path = try RunRules.find(run.options.configuration.run.rules)
-    rules = try RuleSet(loading: path)
+    rules = RunRules.applicable(try RuleSet(loading: path), to: run.options.plan)
     engine = AlertEngine(rules)
     ladder = DegradeLadder(rules)
     store = MetricStore(for: rules)
@@ -49,6 +49,16 @@ final class RunRules {
     return found
   }
 
+  /// Without the rules over a service that this run does not have: its absence is no alarm.
+  private static func applicable(_ rules: RuleSet, to plan: [ServiceName]) -> RuleSet {
+    let absent = ServiceName.allCases.filter { !plan.contains($0) }.map { "weir_\($0.rawValue)_" }
+    var rules = rules
+    rules.alerts.removeAll { rule in
+      rule.condition.expression.rangesMs.keys.contains { name in absent.contains { name.hasPrefix($0) } }
+    }
+    return rules
+  }
+
   func begin(_ registry: MetricRegistry) {
     let firing = registry.gauge("weir_alerts_firing", "alerts that fire now")
     let evaluations = registry.counter("weir_alerts_evaluations_total", "rules evaluated")
@@ -63,7 +73,7 @@ final class RunRules {
   /// Takes the rules' file anew; what fired under the old rules is judged by the new ones.
   func reload(_ configuration: WeirConfiguration) throws {
     let path = try RunRules.find(configuration.run.rules)
-    let loaded = try RuleSet(loading: path)
+    let loaded = RunRules.applicable(try RuleSet(loading: path), to: run.options.plan)
         self.path = path
     rules = loaded
     engine = AlertEngine(loaded)

@@ -149,6 +149,12 @@ public final class RunService {
     step()
   }
 
+  /// The wall clock of the start plus time since: what rules and alerts are timed by, so that a step of this
+  /// machine's clock is none of theirs.
+  var steadyNow: UnixNanos {
+    UnixNanos(record.startedAt.rawValue + EventLoop.monotonicNow() - record.startedNs)
+  }
+
   // MARK: Supervision's actions
 
   /// Performs what the supervision wants now, and wakes it when it next has something to do.

@@ -120,7 +120,7 @@ final class RunWatch {
       isScraping = false
       scrapesFailed += targets.count - found.count
       latest = found
-      let now = EventLoop.wallNow()
+      let now = run.steadyNow
       rules.judge(found, own: registry.samples(), at: now)
       exports.noteRows()
       noteMode(now)

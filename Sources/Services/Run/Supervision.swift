@@ -341,6 +341,7 @@ public struct Supervision: Sendable {
 
   /// The drain is over when every consumer stands where its source stands, or nothing moves any more.
   private mutating func checkDrain(_ nowNs: Int64) {
+    // The embedded venue goes on until it is stopped, as an exchange does.
     let positions = members.filter { $0.service != .venue }.flatMap {
       [$0.sequence, $0.rows, $0.bytesBehind, $0.isRunning ? 1 : 0] as [Int64]
     }

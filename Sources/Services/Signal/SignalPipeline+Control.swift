@@ -52,6 +52,7 @@ extension SignalPipeline {
 
   /// Durations of the parameter updates since the last call, ns; none without ``monotonicNs``.
   public mutating func takeParameterUpdateNs() -> [Int64] {
+    guard !parameterUpdateNs.isEmpty else { return [] }
     defer { parameterUpdateNs.removeAll() }
     return parameterUpdateNs
   }

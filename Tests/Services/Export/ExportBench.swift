@@ -99,7 +99,8 @@ final class ExportBench {
 
   func exporter(
     _ type: ExportSettings.Kind, url: String? = nil, credentials: ExportCredentials = .none,
-    run: String = "r1", change: (inout ExportSettings) -> Void = { _ in }
+    run: String = "r1", timeoutMs: Int = 200,
+    change: (inout ExportSettings) -> Void = { _ in }
   ) -> TimeSeriesExporter {
     var settings = ExportSettings()
     settings.type = type
@@ -107,7 +108,7 @@ final class ExportBench {
     settings.organization = "desk"
     settings.bucket = "weir"
     settings.database = "weir"
-    settings.timeoutMs = 200
+    settings.timeoutMs = timeoutMs
     settings.backoffMsMin = 10
     settings.backoffMsMax = 40
     change(&settings)

@@ -52,8 +52,9 @@ struct RealServerTests {
   @Test(.enabled(if: hasGateway, "prometheus-pushgateway is not installed; see scripts/test-packages.txt"))
   func pushgateway() throws {
     let gateway = try RealServer.pushgateway()
+    defer { gateway.stop() }
     let bench = try ExportBench()
-    let exporter = bench.exporter(.prometheus, url: gateway.url, run: "r 1/é")
+    let exporter = bench.exporter(.prometheus, url: gateway.url, run: "r 1/é", timeoutMs: 5000)
     expectReachable(bench, exporter)
     try push(bench, exporter, exporter.series.points(counters, timeNs: 1))
     let identity = #"instance="host-1",job="weir","#
@@ -67,7 +68,7 @@ struct RealServerTests {
     #expect(text.contains("# TYPE weir_signal_strong_ratio gauge\n"))
 
     // A push replaces the whole group and leaves others alone.
-    let other = bench.exporter(.prometheus, url: gateway.url, run: "r2")
+    let other = bench.exporter(.prometheus, url: gateway.url, run: "r2", timeoutMs: 5000)
     try push(bench, other, [samplePoint(7)])
     try push(bench, exporter, [samplePoint(8)])
     all = try series(gateway, run: "r 1/é")
@@ -80,8 +81,9 @@ struct RealServerTests {
     arguments: [11] as [UInt64])
   func anythingGoesToTheGateway(_ seed: UInt64) throws {
     let gateway = try RealServer.pushgateway()
+    defer { gateway.stop() }
     let bench = try ExportBench()
-    let exporter = bench.exporter(.prometheus, url: gateway.url)
+    let exporter = bench.exporter(.prometheus, url: gateway.url, timeoutMs: 5000)
     var random = SeededRandom(seed: seed)
     let alphabet = ["\\", "\"", "\n", "é", "{", "}", ",", "=", " ", "a", "#"]
     let points = (0..<200).map { index in
@@ -111,8 +113,9 @@ struct RealServerTests {
   @Test(.enabled(if: hasGateway, "prometheus-pushgateway is not installed; see scripts/test-packages.txt"))
   func aGatewayThatHangsAndComesBack() throws {
     let gateway = try RealServer.pushgateway()
+    defer { gateway.stop() }
     let bench = try ExportBench()
-    let exporter = bench.exporter(.prometheus, url: gateway.url)
+    let exporter = bench.exporter(.prometheus, url: gateway.url, timeoutMs: 500)
     try push(bench, exporter, [samplePoint(1)])
     gateway.signal(SIGSTOP)
     exporter.push([samplePoint(2)])
@@ -150,8 +153,9 @@ struct RealServerTests {
     arguments: [2, 1])
   func influx(_ version: Int) throws {
     let server = try RealServer.victoriaMetrics()
+    defer { server.stop() }
     let bench = try ExportBench()
-    let exporter = bench.exporter(.influxdb, url: server.url) { $0.influxVersion = version }
+    let exporter = bench.exporter(.influxdb, url: server.url, timeoutMs: 5000) { $0.influxVersion = version }
     expectReachable(bench, exporter)
     let times: [Int64] = [1_721_347_021_080_999_999, 1_721_347_081_080_000_000]
     for (index, time) in times.enumerated() {
@@ -181,8 +185,9 @@ struct RealServerTests {
     arguments: [21] as [UInt64])
   func escapesSurvive(_ seed: UInt64) throws {
     let server = try RealServer.victoriaMetrics()
+    defer { server.stop() }
     let bench = try ExportBench()
-    let exporter = bench.exporter(.influxdb, url: server.url)
+    let exporter = bench.exporter(.influxdb, url: server.url, timeoutMs: 5000)
     var random = SeededRandom(seed: seed)
     let alphabet = [",", " ", "=", "é", "a", "{", "\\x", "\""]
     func text(quotes: Bool = true) -> String {
@@ -212,12 +217,17 @@ struct RealServerTests {
   func passwords() throws {
     let server = try RealServer.victoriaMetrics(
       extra: ["-httpAuth.username=me", "-httpAuth.password=hush"])
+    defer { server.stop() }
     let bench = try ExportBench()
-    let right = bench.exporter(.influxdb, url: server.url, credentials: try .user("me", password: "hush")) {
+    let right = bench.exporter(
+      .influxdb, url: server.url, credentials: try .user("me", password: "hush"), timeoutMs: 5000
+    ) {
       $0.influxVersion = 1
     }
     try push(bench, right, [samplePoint(1)])
-    let wrong = bench.exporter(.influxdb, url: server.url, credentials: try .user("me", password: "wrong")) {
+    let wrong = bench.exporter(
+      .influxdb, url: server.url, credentials: try .user("me", password: "wrong"), timeoutMs: 5000
+    ) {
       $0.influxVersion = 1
     }
     wrong.push([samplePoint(2)])
@@ -228,9 +238,11 @@ struct RealServerTests {
   /// The database is away for three batches and gets all of them, at their own times.
   @Test(.enabled(if: hasVictoria, "victoria-metrics is not installed; see scripts/test-packages.txt"))
   func anOutageLosesNothing() throws {
-    let port = try Loopback.freePort()
+    let reserved = try ReservedPort()
     let bench = try ExportBench()
-    let exporter = bench.exporter(.influxdb, url: "http://127.0.0.1:\(port)")
+    let exporter = bench.exporter(.influxdb, url: "http://127.0.0.1:\(reserved.port)", timeoutMs: 5000) {
+      $0.retriesMax = 100
+    }
     for index in 1...3 {
       exporter.push([
         samplePoint(Int64(index), timeNs: 1_721_347_021_000_000_000 + Int64(index) * 60_000_000_000)
@@ -238,13 +250,16 @@ struct RealServerTests {
       bench.pass(0.05)
     }
     #expect(exporter.exportCount == 0 && exporter.errorCount > 0)
-    let server = try RealServer.victoriaMetrics(port: port)
+    reserved.release()
+    let server = try RealServer.victoriaMetrics(port: reserved.port)
+    defer { server.stop() }
     exporter.push([samplePoint(4, timeNs: 1_721_347_261_000_000_000)])
     #expect(bench.wait(10) { exporter.pending == 0 })
     #expect(exporter.exportCount == 4 && exporter.dropped == 0)
     let rows = try stored(server)
     #expect(rows.map(\.values) == [[1, 2, 3, 4]])
-    #expect(rows[0].timesMs == [1_721_347_081_000, 1_721_347_141_000, 1_721_347_201_000, 1_721_347_261_000])
+    #expect(
+      rows.first?.timesMs == [1_721_347_081_000, 1_721_347_141_000, 1_721_347_201_000, 1_721_347_261_000])
   }
 }
 
@@ -257,8 +272,9 @@ struct ScrapedGatewayTests {
       "prometheus and prometheus-pushgateway are not both installed; see scripts/test-packages.txt"))
   func aPrometheusBehindTheGateway() throws {
     let gateway = try RealServer.pushgateway()
+    defer { gateway.stop() }
     let bench = try ExportBench()
-    let exporter = bench.exporter(.prometheus, url: gateway.url)
+    let exporter = bench.exporter(.prometheus, url: gateway.url, timeoutMs: 5000)
     exporter.push([samplePoint(5)])
     #expect(bench.wait { exporter.exportCount == 1 })
     let prometheus = try RealServer.prometheus(
@@ -270,6 +286,7 @@ struct ScrapedGatewayTests {
             scrape_timeout: 200ms
             static_configs: [{targets: ["127.0.0.1:\(gateway.port)"]}]
         """)
+    defer { prometheus.stop() }
     var found: JSONValue?
     let query = "/api/v1/query?query=weir_signal_rows_total"
     bench.wait(15) {

@@ -25,6 +25,7 @@ struct TimeSeriesExporterTests {
       #expect(bench.wait { exporter.exportCount == 1 }, "receiver \(index)")
     }
     let requests = bench.received
+    try #require(requests.count == 3)
     #expect(
       requests.map { "\($0.method) \($0.target)" } == [
         "PUT /prefix/metrics/job/weir/run@base64/YS9i/instance/host-1",
@@ -129,8 +130,8 @@ struct TimeSeriesExporterTests {
 
   @Test func nobodyListens() throws {
     let bench = try ExportBench()
-    let url = "http://127.0.0.1:\(try Loopback.freePort())"
-    let exporter = bench.exporter(.prometheus, url: url) { $0.retriesMax = 1 }
+    let reserved = try ReservedPort()
+    let exporter = bench.exporter(.prometheus, url: "http://127.0.0.1:\(reserved.port)") { $0.retriesMax = 1 }
     exporter.push([samplePoint(1)])
     #expect(bench.wait { exporter.errorCount == 2 })
     #expect(exporter.lastError?.contains("is the server running?") == true)
@@ -139,6 +140,7 @@ struct TimeSeriesExporterTests {
     #expect(bench.wait { warning != nil })
     #expect(warning?.contains("cannot be reached") == true)
     #expect(warning?.contains("the run goes on") == true)
+    reserved.release()
   }
 
   @Test(arguments: [(200, true), (204, true), (404, false), (503, false)])
