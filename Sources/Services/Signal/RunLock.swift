@@ -1,8 +1,8 @@
 import Core
 import Glibc
 
-/// Held by whoever writes a run folder's signals, so that no second process mixes its rows in. The kernel releases
-/// it when its holder has died.
+/// Held by whoever writes a run folder's signals, so that no second process mixes its rows in. The kernel
+/// releases it when its holder has died.
 final class RunLock {
   private let file: File
 
