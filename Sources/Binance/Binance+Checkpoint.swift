@@ -1,7 +1,7 @@
 import Core
 
-// A stored property added to one of these types belongs into its extension here, or into the sentence that says why
-// not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
+// A stored property added to one of these types belongs into its extension here, or into the sentence that
+// says why not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
 
 extension BookSync: Checkpointed {
   public func save(to writer: inout CheckpointWriter) {
@@ -57,7 +57,9 @@ extension DepthBuffer: Checkpointed {
       let bids = Int(try reader.integer(in: levels))
       let asks = Int(try reader.integer(in: levels))
       let start = Int(try reader.integer(UInt32.self))
-      guard start + 2 * (bids + asks) <= values.count else { throw reader.failure("an event beyond its buffer") }
+      guard start + 2 * (bids + asks) <= values.count else {
+        throw reader.failure("an event beyond its buffer")
+      }
       entries.append(Entry(ids: ids, bidCount: bids, askCount: asks, start: start))
     }
   }
@@ -93,8 +95,8 @@ extension InstrumentTable: Checkpointed {
 }
 
 extension FrameDecoder: Checkpointed {
-  /// `frame`, `spans` and `justLearnt` are of the frame at hand only. The templates are kept, because each frame
-  /// that teaches a shape again would count as one more on the generic path.
+  /// `frame`, `spans` and `justLearnt` are of the frame at hand only. The templates are kept, because each
+  /// frame that teaches a shape again would count as one more on the generic path.
   public func save(to writer: inout CheckpointWriter) {
     writer.append("INST", instruments)
     writer.append(genericFrames)
@@ -112,8 +114,8 @@ extension FrameDecoder: Checkpointed {
 }
 
 extension TemplateTable: Checkpointed {
-  /// The slots are found anew. What a template remembers of the last number in a place (``PriceForm``, prefixes,
-  /// lengths) only makes the next one faster, and is remembered again.
+  /// The slots are found anew. What a template remembers of the last number in a place (``PriceForm``,
+  /// prefixes, lengths) only makes the next one faster, and is remembered again.
   func save(to writer: inout CheckpointWriter) {
     writer.append(UInt32(count))
     for index in 0..<count {
@@ -165,7 +167,8 @@ extension TemplateTable: Checkpointed {
       let quantity = DecimalShape(DecimalScale(Int(try reader.integer(in: decimals))))
       (templates + index).initialize(
         to: FrameTemplate(
-          key: key, kind: kind, symbol: symbol, present: present, isExcludedTrade: isExcludedTrade, price: price,
+          key: key, kind: kind, symbol: symbol, present: present, isExcludedTrade: isExcludedTrade,
+          price: price,
           quantity: quantity, hits: try reader.integer(),
           alternative: try reader.integer(in: -1...Int32(templateCount - 1))))
       lessons.append(Int(try reader.integer(UInt32.self)))
@@ -199,13 +202,15 @@ extension TemplateTable: Checkpointed {
       let kind: FrameTemplate.HoleKind = try reader.value()
       let field = try reader.integer(in: 0...UInt8(DecodedFrame.Field.allCases.count - 1))
       let poolWords = max(0, (Int(length) + 7) / 8 - 1)
-      guard (kind == .end) == (index == holeCount - 1), poolCount + poolWords <= FrameTemplate.poolWordsMax else {
+      guard (kind == .end) == (index == holeCount - 1), poolCount + poolWords <= FrameTemplate.poolWordsMax
+      else {
         throw reader.failure("a shape that does not end")
       }
       for place in 0..<2 * poolWords { pool[2 * poolCount + place] = try reader.integer() }
       (holes + index).initialize(
         to: FrameTemplate.Hole(
-          word: word, mask: mask, length: length, poolStart: Int32(2 * poolCount), poolWords: Int32(poolWords),
+          word: word, mask: mask, length: length, poolStart: Int32(2 * poolCount),
+          poolWords: Int32(poolWords),
           kind: kind, field: field, expectedLength: 0))
       poolCount += poolWords
     }

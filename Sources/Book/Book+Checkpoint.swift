@@ -15,8 +15,8 @@ extension Book: Checkpointed {
 }
 
 extension Ladder: Checkpointed {
-  /// The side (`sign`) is given, the tick's reciprocal and the best and top slot follow from the rest; the layout of
-  /// the far levels' map is nothing that shows.
+  /// The side (`sign`) is given, the tick's reciprocal and the best and top slot follow from the rest; the
+  /// layout of the far levels' map is nothing that shows.
   public func save(to writer: inout CheckpointWriter) {
     writer.append(tick)
     // The first level of an empty side places the window.

@@ -1,20 +1,20 @@
 /// Something that can be written down whole and made again, so that going on is as if it had never stopped.
 ///
-/// **Problem.** A state machine that is fed for days must be back within a second after a crash, with the same
-/// next output to the bit.
+/// **Problem.** A state machine that is fed for days must be back within a second after a crash, with the
+/// same next output to the bit.
 ///
 /// **Why the obvious answer fails.** Feeding it everything again takes as long as the days' data. A generic
 /// encoder (JSON, a property list) rounds floating point, is slow for megabytes of windows and histories, and
 /// its convenience hides which state there is. Copying memory ties a file to a compiler's layout.
 ///
-/// **Algorithm.** Every type writes its own fields, in an extension `Type+Checkpoint.swift`: integers little-endian,
-/// floating point by its bits, runs of words at once, a tag and a length around each type. What follows from
-/// configuration or from other fields is not written but made again, and the extension says so. Restoring is
-/// done in place, on a value that has just been made with the same configuration.
+/// **Algorithm.** Every type writes its own fields, in an extension `Type+Checkpoint.swift`: integers
+/// little-endian, floating point by its bits, runs of words at once, a tag and a length around each type.
+/// What follows from configuration or from other fields is not written but made again, and the extension says
+/// so. Restoring is done in place, on a value that has just been made with the same configuration.
 ///
-/// **Bounds.** A reader takes nothing on trust: counts are checked against what is left of the file before room is
-/// made, and whatever later code relies on (a place in a ring, a scale, a rising order) is checked here. It
-/// throws and never traps; a value whose restoring has thrown is to be thrown away.
+/// **Bounds.** A reader takes nothing on trust: counts are checked against what is left of the file before
+/// room is made, and whatever later code relies on (a place in a ring, a scale, a rising order) is checked
+/// here. It throws and never traps; a value whose restoring has thrown is to be thrown away.
 public protocol Checkpointed: ~Copyable {
   func save(to writer: inout CheckpointWriter)
 

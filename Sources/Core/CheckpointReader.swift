@@ -45,7 +45,9 @@ public struct CheckpointReader: ~Copyable {
     return value
   }
 
-  public mutating func boolean() throws(CheckpointError) -> Bool { try integer(in: 0...1 as ClosedRange<UInt8>) == 1 }
+  public mutating func boolean() throws(CheckpointError) -> Bool {
+    try integer(in: 0...1 as ClosedRange<UInt8>) == 1
+  }
 
   public mutating func double() throws(CheckpointError) -> Double { Double(bitPattern: try integer()) }
 
@@ -64,7 +66,8 @@ public struct CheckpointReader: ~Copyable {
   public mutating func quote() throws(CheckpointError) -> Quote? {
     guard try boolean() else { return nil }
     return Quote(
-      bidPrice: try integer(), bidQuantity: try integer(), askPrice: try integer(), askQuantity: try integer())
+      bidPrice: try integer(), bidQuantity: try integer(), askPrice: try integer(), askQuantity: try integer()
+    )
   }
 
   public mutating func text(bytesMax: Int = 4096) throws(CheckpointError) -> String {

@@ -75,7 +75,8 @@ public struct CheckpointWriter: ~Copyable {
   }
 
   /// A section that holds one value.
-  public mutating func append<Value: Checkpointed & ~Copyable>(_ tag: CheckpointTag, _ value: borrowing Value) {
+  public mutating func append<Value: Checkpointed & ~Copyable>(_ tag: CheckpointTag, _ value: borrowing Value)
+  {
     let start = begin(tag)
     value.save(to: &self)
     end(start)

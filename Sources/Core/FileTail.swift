@@ -2,8 +2,8 @@ import Glibc
 
 /// What stands before a place in a file, as one number: whether it is still the file that was written.
 ///
-/// FNV-1a over the last ``bytesMax`` bytes before the place. It tells an older or repaired file from the one that is
-/// meant; it is no proof against intent.
+/// FNV-1a over the last ``bytesMax`` bytes before the place. It tells an older or repaired file from the one
+/// that is meant; it is no proof against intent.
 public enum FileTail {
   public static let bytesMax = 4096
 

@@ -1,7 +1,8 @@
 import Glibc
 
 extension Files {
-  /// Replaces a file in one step, so that a reader, also after the process has died, sees the old or the new content.
+  /// Replaces a file in one step, so that a reader, also after the process has died, sees the old or the new
+  /// content.
   ///
   /// - Parameter durable: also after a power cut. Without it a power cut may leave a file of any content.
   public static func replace(

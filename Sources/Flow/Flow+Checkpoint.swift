@@ -1,7 +1,7 @@
 import Core
 
-// A stored property added to one of these types belongs into its extension here, or into the sentence that says why
-// not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
+// A stored property added to one of these types belongs into its extension here, or into the sentence that
+// says why not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
 
 extension ClockOffset: Checkpointed {
   public func save(to writer: inout CheckpointWriter) {
@@ -88,8 +88,8 @@ extension TradeSequence: Checkpointed {
 }
 
 extension SlidingSum: Checkpointed {
-  /// `width` and `windowMs` are configuration, `capacity` and `head` follow from the count, and ``sums`` are exact
-  /// sums of what is in the window.
+  /// `width` and `windowMs` are configuration, `capacity` and `head` follow from the count, and ``sums`` are
+  /// exact sums of what is in the window.
   public func save(to writer: inout CheckpointWriter) {
     writer.append(UInt32(count))
     let first = min(count, capacity - head)
@@ -106,7 +106,9 @@ extension SlidingSum: Checkpointed {
     try reader.words(entries, into: times)
     try reader.words(entries * width, into: values)
     for entry in 0..<entries {
-      guard entry == 0 || times[entry - 1] < times[entry] else { throw reader.failure("a window out of order") }
+      guard entry == 0 || times[entry - 1] < times[entry] else {
+        throw reader.failure("a window out of order")
+      }
       for column in 0..<width { sums[column] &+= values[entry * width + column] }
     }
     count = entries
@@ -124,8 +126,8 @@ extension SlidingSum: Checkpointed {
 }
 
 extension Standardizer: Checkpointed {
-  /// Method, capacity, warm-up and floor are configuration. The sorted copy is made again: equal values stand in it
-  /// in the order of their coming, because one enters behind its equals and the oldest leaves first.
+  /// Method, capacity, warm-up and floor are configuration. The sorted copy is made again: equal values stand
+  /// in it in the order of their coming, because one enters behind its equals and the oldest leaves first.
   public func save(to writer: inout CheckpointWriter) {
     writer.append(UInt32(count))
     writer.append(UInt32(next))
@@ -162,7 +164,8 @@ extension MultiLevelImbalance: Checkpointed {
     guard hasState else { return }
     writer.append(UInt32(bidCountBefore))
     writer.append(UInt32(askCountBefore))
-    for (side, count) in [(0, bidCountBefore), (1, bidCountBefore), (2, askCountBefore), (3, askCountBefore)] {
+    for (side, count) in [(0, bidCountBefore), (1, bidCountBefore), (2, askCountBefore), (3, askCountBefore)]
+    {
       writer.append(words: before + side * levels, count: count)
     }
   }
@@ -172,7 +175,8 @@ extension MultiLevelImbalance: Checkpointed {
     guard hasState else { return }
     bidCountBefore = Int(try reader.integer(in: 0...UInt32(levels)))
     askCountBefore = Int(try reader.integer(in: 0...UInt32(levels)))
-    for (side, count) in [(0, bidCountBefore), (1, bidCountBefore), (2, askCountBefore), (3, askCountBefore)] {
+    for (side, count) in [(0, bidCountBefore), (1, bidCountBefore), (2, askCountBefore), (3, askCountBefore)]
+    {
       try reader.words(count, into: before + side * levels)
     }
   }
@@ -199,7 +203,9 @@ extension SymbolFlow: Checkpointed {
     writer.append(ofiWholeSinceMs)
     writer.append(cvdWholeSinceMs)
     writer.append(triggers.isArmed)
-    for value in [triggers.ofiHigh, triggers.ofiLow, triggers.cvdHigh, triggers.cvdLow] { writer.append(value) }
+    for value in [triggers.ofiHigh, triggers.ofiLow, triggers.cvdHigh, triggers.cvdLow] {
+      writer.append(value)
+    }
   }
 
   public mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {

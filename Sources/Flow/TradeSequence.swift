@@ -60,6 +60,7 @@ public struct TradeSequence: Sendable {
     let hole = holes.remove(at: index)
     if id < hole.upperBound { holes.insert(id + 1...hole.upperBound, at: index) }
     if id > hole.lowerBound { holes.insert(hole.lowerBound...id - 1, at: index) }
+    if holes.count > TradeSequence.holesMax { holes.removeFirst() }
     missing -= 1
     return .late
   }

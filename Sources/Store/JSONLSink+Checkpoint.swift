@@ -25,13 +25,15 @@ extension JSONLSink {
       known[symbols[SymbolID(index)]] = position
     }
     let path = folder + "/" + SignalFiles.hourName(UnixNanos(floor))
-    let suffix = Files.exists(path + SignalFiles.openSuffix) ? SignalFiles.openSuffix : SignalFiles.finishedSuffix
+    let suffix =
+      Files.exists(path + SignalFiles.openSuffix) ? SignalFiles.openSuffix : SignalFiles.finishedSuffix
     let bytes = fileBytes
     let fingerprint = try storing { () throws(FileError) in
       try FileTail.fingerprint(try File(path + suffix, .read), before: bytes)
     }
     return Place(
-      hour: floor, bytes: bytes, fingerprint: fingerprint, lastTime: lastReceiveTime.rawValue, positions: known)
+      hour: floor, bytes: bytes, fingerprint: fingerprint, lastTime: lastReceiveTime.rawValue,
+      positions: known)
   }
 
   /// Whether a run folder's files reach a place and what stands before it is what stood there.

@@ -65,8 +65,8 @@ public struct JSONLSink: ~Copyable {
 
   /// Opens a run folder's JSON lines, continuing what is there.
   ///
-  /// - Parameter place: a place that the files are known to reach (``reaches(_:runFolder:)``); what stands before it
-  ///   is not read again.
+  /// - Parameter place: a place that the files are known to reach (``reaches(_:runFolder:)``); what stands
+  ///   before it is not read again.
   /// - Throws: ``SignalStoreError``
   /// - Complexity: O(bytes of the newest file, behind `place`)
   public init(

@@ -1,8 +1,8 @@
 import Core
 import Strategy
 
-/// How far a run's sinks had come: what ``SignalSinkSet`` needs to go on there, and to see whether its files still
-/// reach so far.
+/// How far a run's sinks had come: what ``SignalSinkSet`` needs to go on there, and to see whether its files
+/// still reach so far.
 public struct SignalSinkState: ~Copyable {
   var hash = RowHash()
   var rowsAppended = 0

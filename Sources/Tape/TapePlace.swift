@@ -6,7 +6,8 @@ public struct TapePlace: Equatable, Sendable {
   public var segment: String
   /// In the segment's plain bytes.
   public var offset: Int
-  /// Of the plain bytes before the place; see `FileTail`. nil where the segment was read compressed, which is sealed.
+  /// Of the plain bytes before the place; see `FileTail`. nil where the segment was read compressed, which is
+  /// sealed.
   public var fingerprint: UInt64?
   /// What the reader had met on the way there.
   public var report: TapeReadReport
@@ -20,7 +21,8 @@ public struct TapePlace: Equatable, Sendable {
 }
 
 extension TapeReader {
-  /// The place behind the last block; nil before the first one, and inside a line that is too long to be a record.
+  /// The place behind the last block; nil before the first one, and inside a line that is too long to be a
+  /// record.
   ///
   /// - Complexity: one `pread` of 4 KiB
   public func place() throws(TapeError) -> TapePlace? {
@@ -47,7 +49,8 @@ extension TapeReader {
   }
 
   private mutating func move(to place: TapePlace, after sequence: Int64) throws(TapeError) -> Bool {
-    guard let name = SegmentName(stem: place.segment), let index = waiting.firstIndex(where: { $0.name == name })
+    guard let name = SegmentName(stem: place.segment),
+      let index = waiting.firstIndex(where: { $0.name == name })
     else { return false }
     let files = waiting[index]
     waiting.removeFirst(index)

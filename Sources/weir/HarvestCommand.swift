@@ -48,7 +48,7 @@ enum HarvestCommand {
       ready: {
         try? console.print(json: $0)
         try? console.flush()
-      }, note: { console.note("weir harvest: \($0)") })
+      }, note: operatorNote(arguments, "harvest"))
     try console.print(json: arguments.has("supervised") ? .object(["summary": summary]) : summary)
     return .ok
   }

@@ -48,7 +48,7 @@ enum SignalCommand {
         guard arguments.isJSON else { return }
         try? console.print(json: line)
         try? console.flush()
-      }, note: { console.note("weir signal: \($0)") }, progress: { progress.update($0) })
+      }, note: operatorNote(arguments, "signal"), progress: { progress.update($0) })
     progress.finish()
     guard isSupervised else { return try ReplayCommand.print(result!, arguments, live: service.live) }
     var summary = result?.summary ?? RunSummary()

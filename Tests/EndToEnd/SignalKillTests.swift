@@ -93,8 +93,8 @@ struct SignalKillTests {
     }
   }
 
-  /// A supervised service says that it is ready, beats, shows its numbers, refuses commands, and drains when its
-  /// supervisor is gone; started again it goes on.
+  /// A supervised service says that it is ready, beats, shows its numbers, refuses commands, and drains when
+  /// its supervisor is gone; started again it goes on.
   @Test func aSupervisedServiceSpeaksAndDrains() throws {
     let (name, bytes) = try makeSource(minutes: "5")
     try Files.makeFolder(scratch.path + "/tape")

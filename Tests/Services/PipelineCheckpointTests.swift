@@ -215,8 +215,8 @@ struct PipelineCheckpointTests {
   }
 }
 
-/// A stored property more, or another, changes a size here: write it in the type's `save` and `restore`, or say there
-/// why not, raise `SignalCheckpoint.version`, and then change the number.
+/// A stored property more, or another, changes a size here: write it in the type's `save` and `restore`, or
+/// say there why not, raise `SignalCheckpoint.version`, and then change the number.
 @Suite("Checkpoint layout", .enabled(if: MemoryLayout<Int>.size == 8, "sizes are of 64-bit machines"))
 struct CheckpointLayoutTests {
   @Test func everyFieldIsKnownToItsCheckpoint() {

@@ -46,8 +46,8 @@ struct PlaceTests {
     return bytes
   }
 
-  /// From every place the rest is the rest, while its segment is plain and after it was compressed, and the report is
-  /// that of a reader that was never interrupted.
+  /// From every place the rest is the rest, while its segment is plain and after it was compressed, and the
+  /// report is that of a reader that was never interrupted.
   @Test(arguments: [false, true])
   func aReaderGoesOnFromAnyPlace(compress: Bool) throws {
     let folder = TemporaryFolder()

@@ -6,9 +6,10 @@ import Telemetry
 
 /// The signal service's numbers for `/metrics`.
 ///
-/// Totals are the pipeline's own, since the beginning of the tape, and copied when somebody asks; a restart from a
-/// checkpoint does not set them back. Latencies are of this process, once it has reached the end of the tape: how old
-/// a record is that was read after an hour's standstill says nothing of how fast it was processed.
+/// Totals are the pipeline's own, since the beginning of the tape, and copied when somebody asks; a restart
+/// from a checkpoint does not set them back. Latencies are of this process, once it has reached the end of
+/// the tape: how old a record is that was read after an hour's standstill says nothing of how fast it was
+/// processed.
 final class SignalMetrics {
   let registry = MetricRegistry()
 
@@ -19,7 +20,6 @@ final class SignalMetrics {
     var gaps: Counter
     var resyncs: Counter
     var volatility: Gauge
-    var mids = MidVolatility()
   }
 
   /// Over a minute of tape time: rows, and how many of them are without z_ofi, z_cvd, score.
@@ -53,7 +53,6 @@ final class SignalMetrics {
 
   private static let regimes: [Signal.Regime] = [.normal, .active, .quiet]
 
-  private static let rowsName = "weir_signal_rows_total"
   private static let perSymbol: [(name: String, type: MetricType, help: String)] = [
     ("weir_signal_rows_total", .counter, "Signal rows since the beginning of the tape."),
     ("weir_signal_confirmed_total", .counter, "Confirmed signal rows since the beginning of the tape."),
@@ -128,10 +127,15 @@ final class SignalMetrics {
 
   // MARK: As it happens
 
+<<<<<<< HEAD
   func observe(parameterUpdateNs: Int64) { parameterUpdates.observe(Double(parameterUpdateNs) / 1e6) }
 
   /// Takes a batch of rows. Until a symbol's histories are long enough its rows have no z by design; they are left
   /// out of the share of values that are missing.
+=======
+  /// Takes a batch of rows. Until a symbol's histories are long enough its rows have no z by design; they are
+  /// left out of the share of values that are missing.
+>>>>>>> h-checkpoint
   func count(_ rows: [Signal]) {
     for row in rows {
       let index = row.symbol.index
@@ -226,9 +230,9 @@ final class SignalMetrics {
 
 /// Realised volatility of a mid over the last minute of tape time, per square root of a minute.
 ///
-/// σ = √(Σ r² / T), r the log return between two rows and T the minutes they span: normalised by the time that was
-/// measured, so that a window that is not full yet, or has a hole, is comparable with one that is. A row without a mid
-/// breaks the chain of returns. One entry a row of the last minute.
+/// σ = √(Σ r² / T), r the log return between two rows and T the minutes they span: normalised by the time
+/// that was measured, so that a window that is not full yet, or has a hole, is comparable with one that is. A
+/// row without a mid breaks the chain of returns. One entry a row of the last minute.
 struct MidVolatility {
   private static let windowNs = Nanoseconds.minute
   private var steps: [(timeNs: Int64, minutes: Double, squared: Double)] = []

@@ -30,15 +30,16 @@ public struct SignalOptions: Sendable {
 
 /// The live shell around ``SignalPipeline``: the tape that grows, the sinks, the checkpoints, the supervisor.
 ///
-/// **A record's way.** The growing tape wakes the loop; what is new is read in one block, its rows are written and
-/// flushed, and the loop waits again. While there is more to read than a block (after a start, or behind a burst),
-/// blocks follow each other and the loop's other sources get a turn every 10 ms.
+/// **A record's way.** The growing tape wakes the loop; what is new is read in one block, its rows are
+/// written and flushed, and the loop waits again. While there is more to read than a block (after a start, or
+/// behind a burst), blocks follow each other and the loop's other sources get a turn every 10 ms.
 ///
-/// **Crash equals no crash.** See ``SignalCheckpoint``. A start finds the newest checkpoint and goes on from it, or
-/// says in a line why it cannot and begins with the tape; both end with the bytes of an undisturbed run.
+/// **Crash equals no crash.** See ``SignalCheckpoint``. A start finds the newest checkpoint and goes on from
+/// it, or says in a line why it cannot and begins with the tape; both end with the bytes of an undisturbed
+/// run.
 ///
-/// **Bounds.** Nothing grows with the run: no report is kept in memory, the reports are made of the stored rows when
-/// the run ends in order.
+/// **Bounds.** Nothing grows with the run: no report is kept in memory, the reports are made of the stored
+/// rows when the run ends in order.
 public final class SignalService {
   private let options: SignalOptions
   private let follower: TapeFollower
@@ -251,7 +252,8 @@ public final class SignalService {
 
   /// Flushes the sinks and then says how far they have come.
   ///
-  /// - Throws: what a sink throws; a checkpoint that cannot be written is only noted, the one before it still serves.
+  /// - Throws: what a sink throws. A checkpoint that cannot be written is only noted, because the one before it
+  ///   still serves.
   private func checkpoint() throws {
     guard let identity, let stage else { return }
     let sequence = stage.run.pipeline.totals.lastSequence

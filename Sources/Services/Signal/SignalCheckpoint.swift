@@ -2,23 +2,26 @@ import Core
 import Store
 import Tape
 
-/// `checkpoint.bin` of a run folder: everything from which a killed signal stage goes on as if it had not been.
+/// `checkpoint.bin` of a run folder: everything from which a killed signal stage goes on as if it had not
+/// been.
 ///
-/// **Problem.** The signal stage is a function of the whole tape; a tape of days takes minutes to read again, and a
-/// restart must take less than a second and change no byte.
+/// **Problem.** The signal stage is a function of the whole tape; a tape of days takes minutes to read again,
+/// and a restart must take less than a second and change no byte.
 ///
-/// **Why the obvious answer fails.** Noting the position alone loses windows, histories and books. Waiting until the
-/// windows have filled again changes rows. Committing state and two sinks in one transaction is not to be had.
+/// **Why the obvious answer fails.** Noting the position alone loses windows, histories and books. Waiting
+/// until the windows have filled again changes rows. Committing state and two sinks in one transaction is not
+/// to be had.
 ///
-/// **Algorithm.** Between two blocks of the tape the sinks are flushed, and then the pipeline's whole state, how far
-/// the sinks have come, and the place on the tape are written to a new file that replaces the old one in one step.
-/// So the sinks always reach at least to the checkpoint. A restart loads it and reads the tape from its place on;
-/// rows that are behind the checkpoint in the sinks already come again, are known by their keys and dropped
-/// (``SignalSinkSet``). The running hash over all rows is part of the state, so that it counts each row once.
+/// **Algorithm.** Between two blocks of the tape the sinks are flushed, and then the pipeline's whole state,
+/// how far the sinks have come, and the place on the tape are written to a new file that replaces the old one
+/// in one step. So the sinks always reach at least to the checkpoint. A restart loads it and reads the tape
+/// from its place on; rows that are behind the checkpoint in the sinks already come again, are known by their
+/// keys and dropped (``SignalSinkSet``). The running hash over all rows is part of the state, so that it
+/// counts each row once.
 ///
-/// **Bounds.** A checkpoint is used only when its own SHA-256 holds, its version and the run's identity are the
-/// same, the tape has the place, and every sink reaches it; else the tape is replayed from its beginning, which gives
-/// the same bytes later. Its size is that of the state: some 60 KB a symbol.
+/// **Bounds.** A checkpoint is used only when its own SHA-256 holds, its version and the run's identity are
+/// the same, the tape has the place, and every sink reaches it; else the tape is replayed from its beginning,
+/// which gives the same bytes later. Its size is that of the state: some 60 KB a symbol.
 struct SignalCheckpoint: ~Copyable {
   static let version: UInt32 = 1
   private static let magic: StaticString = "WEIRCKPT"
@@ -53,7 +56,8 @@ struct SignalCheckpoint: ~Copyable {
 
   /// Reads a checkpoint.
   ///
-  /// - Throws: ``SignalCheckpointError``, or `CheckpointError` for bytes whose hash holds and that are none of ours.
+  /// - Throws: ``SignalCheckpointError``, or `CheckpointError` for bytes whose hash holds and that are none of
+  ///   ours.
   static func decode(
     _ bytes: UnsafeRawBufferPointer, _ identity: RunIdentity, _ options: ReplayOptions
   ) throws -> SignalCheckpoint {

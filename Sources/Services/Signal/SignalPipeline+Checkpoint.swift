@@ -2,8 +2,8 @@ import Binance
 import Core
 import Flow
 
-// A stored property added to one of these types belongs into its extension here, or into the sentence that says why
-// not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
+// A stored property added to one of these types belongs into its extension here, or into the sentence that
+// says why not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
 
 extension SignalPipeline: Checkpointed {
   /// Everything but what the configuration gives.

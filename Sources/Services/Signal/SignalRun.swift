@@ -5,7 +5,8 @@ import Store
 import Strategy
 import Tape
 
-/// One run of the signal stage: the pipeline, and the sinks its rows go to. What a replay and the live service share.
+/// One run of the signal stage: the pipeline, and the sinks its rows go to. What a replay and the live
+/// service share.
 struct SignalRun: ~Copyable {
   var pipeline: SignalPipeline
   var sinks: SignalSinkSet

@@ -3,8 +3,8 @@ import Core
 import Flow
 import Strategy
 
-// A stored property added to one of these types belongs into its extension here, or into the sentence that says why
-// not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
+// A stored property added to one of these types belongs into its extension here, or into the sentence that
+// says why not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
 
 extension SynchronizedBook: Checkpointed {
   func save(to writer: inout CheckpointWriter) {

@@ -212,7 +212,8 @@ struct SupervisionTests {
   @Test func anOperatorsRestartIsNoFailure() {
     var world = World { $0.restartsMax = 1 }
     for _ in 0..<5 {
-      #expect(world.supervision.restart(.signal, world.nowNs))
+      let isTaken = world.supervision.restart(.signal, world.nowNs)
+      #expect(isTaken)
       world.settle()
       world.advance(1)
     }
@@ -234,7 +235,7 @@ struct SupervisionTests {
       }
       let members = world.supervision.members.filter(\.isRunning)
       if !members.isEmpty, random.below(2) == 0 {
-        let victim = members[Int(random.below(UInt64(members.count)))]
+        let victim = members[random.below(members.count)]
         if victim.isReady || world.readiesAtOnce { world.crash(victim.service) } else {
           world.supervision.ready(victim.service, world.nowNs)
           world.settle()
