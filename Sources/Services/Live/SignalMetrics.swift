@@ -127,15 +127,10 @@ final class SignalMetrics {
 
   // MARK: As it happens
 
-<<<<<<< HEAD
   func observe(parameterUpdateNs: Int64) { parameterUpdates.observe(Double(parameterUpdateNs) / 1e6) }
 
-  /// Takes a batch of rows. Until a symbol's histories are long enough its rows have no z by design; they are left
-  /// out of the share of values that are missing.
-=======
   /// Takes a batch of rows. Until a symbol's histories are long enough its rows have no z by design; they are
   /// left out of the share of values that are missing.
->>>>>>> h-checkpoint
   func count(_ rows: [Signal]) {
     for row in rows {
       let index = row.symbol.index

@@ -1,15 +1,9 @@
 import Core
 import Glibc
 
-<<<<<<< HEAD:Sources/Services/Signal/SignalLock.swift
-/// Held by whoever writes a run folder's signals, so that no second process mixes its rows in. The kernel releases
-/// it when its holder has died.
-final class SignalLock {
-=======
 /// Held by whoever writes a run folder's signals, so that no second process mixes its rows in. The kernel
 /// releases it when its holder has died.
-final class RunLock {
->>>>>>> h-checkpoint:Sources/Services/Signal/RunLock.swift
+final class SignalLock {
   private let file: File
 
   /// - Throws: ``ReplayError/runIsWritten(_:)`` while another holds it.
