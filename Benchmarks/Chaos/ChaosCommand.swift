@@ -125,11 +125,13 @@ enum ChaosCommand {
     gates:
       consistency_min: 0
       dedupe_ms: 0
+      missing_ratio_max: 1
       resync_cooldown_ms: 200
       reconnect_cooldown_ms: 200
       reverse_cooldown_ms: 100
     run:
       restarts_max: 1000
+      backoff_ms_max: 500
       stable_s: 1
       health_s: 1
 

@@ -44,7 +44,7 @@ final class ChaosRound {
     let run = try SupervisedRun(
       folder: options.folder, options.runWords + options.settings, binary: options.binary)
     startUp(run, plan)
-    guard let seconds = run.waitReady(seconds: 30) else {
+    guard let seconds = run.waitReady(after: slain, seconds: 30) else {
       problems.append("not all services became ready within 30 s of the start")
       finish(run, [])
       return
@@ -113,6 +113,9 @@ final class ChaosRound {
       pending.removeAll { service, at, respawn in
         guard ready.contains(service.name) else { return false }
         let passed = now() - at
+        if passed > 1000 * options.recoverySecondsMax {
+          problems.append("strike \(index + 1): \(service.name) was back after \(Int(passed)) ms only")
+        }
         recoveries.append(
           Recovery(service: service.name, respawnMs: respawn ?? passed, readyMs: passed))
         return true

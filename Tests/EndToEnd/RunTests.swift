@@ -145,9 +145,13 @@ struct RunTests {
     let processes = status.last["processes"]?.elements ?? []
     let names = Set(processes.compactMap { $0["name"]?.text })
     #expect(names.isSuperset(of: SupervisedRun.services))
-    for process in processes where SupervisedRun.services.contains(process["name"]?.text ?? "") {
-      let port = UInt16(process["metrics_port"]?.integer ?? 0)
-      #expect(try Loopback.request(port: port, "GET", "/healthz").status == 200)
+    // What Prometheus is told to scrape can be scraped.
+    let targets = run.json("metrics_targets.json").elements ?? []
+    let jobs = Set(targets.compactMap { $0["labels"]?["job"]?.text })
+    #expect(jobs.isSuperset(of: SupervisedRun.services + ["run"]))
+    for target in targets {
+      let port = target["targets"]?[0]?.text?.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
+      #expect(try Loopback.request(port: port, "GET", "/healthz").status == 200, "\(target.text())")
       #expect(try Loopback.request(port: port, "GET", "/metrics").body.contains("# TYPE"))
     }
 

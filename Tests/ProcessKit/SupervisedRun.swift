@@ -123,10 +123,12 @@ public final class SupervisedRun {
     }
   }
 
-  /// Waits until all of the services are ready.
+  /// Waits until all of the services are ready, in processes other than the `old` ones.
   @discardableResult
-  public func waitReady(_ names: [String] = SupervisedRun.services, seconds: Double = 20) -> Double? {
-    wait(seconds) { ready().isSuperset(of: names) }
+  public func waitReady(
+    _ names: [String] = SupervisedRun.services, after old: Set<Int32> = [], seconds: Double = 20
+  ) -> Double? {
+    wait(seconds) { ready(after: old).isSuperset(of: names) }
   }
 }
 

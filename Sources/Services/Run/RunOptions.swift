@@ -82,6 +82,7 @@ public struct RunOptions: Sendable {
     var manifest: String { folder + "/run_manifest.json" }
     var sourceManifest: String { folder + "/source_manifest.json" }
     var status: String { folder + "/run_status.json" }
+    var targets: String { folder + "/metrics_targets.json" }
     var parity: String { folder + "/parity_diff.json" }
     var logs: String { folder + "/logs" }
     func log(_ service: ServiceName) -> String { "\(logs)/\(service.rawValue).log" }

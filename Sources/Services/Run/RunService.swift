@@ -233,6 +233,7 @@ public final class RunService {
       if service == .venue { venueAddress = line["rest"]?.text ?? "" }
       log.info("service_ready", ["process": .text(service.rawValue)])
       supervision.ready(service, now)
+      writeTargets()
       if service == .harvest { watch.harvesterIsBack() }
     } else if let summary = line["summary"] {
       record.summaries[service] = summary
@@ -320,6 +321,22 @@ public final class RunService {
       try Files.writeAtomically(options.paths.status, statusJSON.text(pretty: true) + "\n")
     } catch {
       log.warning("status_not_written", ["reason": .text("\(error)")])
+    }
+  }
+
+  /// Where metrics are served now, for Prometheus' file discovery: ports are free ones, new at each start.
+  private func writeTargets() {
+    var places = [("run", watch.metricsPort)]
+    for service in options.plan { if let port = ports[service] { places.append((service.rawValue, port)) } }
+    let targets: [JSONValue] = places.filter { $0.1 != 0 }.map { name, port in
+      .object([
+        "targets": .array([.string("127.0.0.1:\(port)")]), "labels": .object(["job": .string(name)]),
+      ])
+    }
+    do throws(FileError) {
+      try Files.writeAtomically(options.paths.targets, JSONValue.array(targets).text(pretty: true) + "\n")
+    } catch {
+      log.warning("targets_not_written", ["reason": .text("\(error)")])
     }
   }
 
