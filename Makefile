@@ -1,6 +1,6 @@
 # `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test simulate check bench clean
+.PHONY: help setup build demo test simulate soak chaos check bench clean
 
 help: ## list these targets
 	@echo "Weir: order flow of Binance USD-M futures, captured whole and turned into signals"
@@ -21,6 +21,12 @@ test: setup ## build, then run all tests; the last line is their summary
 
 simulate: setup ## ten thousand seeds of live capture under faults (SEEDS=n); any that fails is named and repeats
 	@scripts/simulate.sh
+
+soak: setup ## a whole run with a fault, judged against every number (MINUTES=10)
+	@scripts/soak.sh
+
+chaos: setup ## kill -9 of random services; what they leave must equal an undisturbed run's (KILLS=200)
+	@scripts/chaos.sh
 
 check: setup ## format lint, tidy rules, and a build in which warnings are errors
 	@scripts/check.sh

@@ -80,13 +80,8 @@ enum AlertsCommand {
     name: "replay", summary: "judge recorded metrics in their own time",
     details: """
       A line of the file is one scrape of one target: {"time_ns":…,"target":{"job":"signal"},\
-<<<<<<< HEAD
-      "samples":[["name",{"label":"value"},1.5],…]}. Prints one JSON object a line for every alert that fires \
-      or recovers and every effect of the degrade ladder.
-=======
       "samples":[["name",{"label":"value"},1.5],…]}. Prints one JSON object a line for every alert that \
       fires or recovers and every effect of the degrade ladder.
->>>>>>> h-rules
       """,
     arguments: [CommandArgument("metrics", "the file, one scrape a line in order of time")],
     options: [rulesOption], examples: ["weir alerts replay metrics.ndjson --rules config/alerts.yaml"]
@@ -95,11 +90,7 @@ enum AlertsCommand {
     let path = arguments.argument("metrics")
     try forEachLine(path) { line, number in
       let events: [JSONValue]
-<<<<<<< HEAD
-      do throws(EvaluationError) {
-=======
       do throws(RuleError) {
->>>>>>> h-rules
         events = try replay.take(line)
       } catch {
         throw UsageError("\(path):\(number): \(error.message)")

@@ -5,18 +5,11 @@ struct Weir {
   static let tool = CommandLineTool(
     name: "weir", summary: "order flow of Binance perpetuals: tape, signals, reports", version: "0.1.0",
     commands: [
-<<<<<<< HEAD
       RunCommand.command, CtlCommand.command, SoakCommand.command, AlertsCommand.command,
       HarvestCommand.command, SignalCommand.command, BrokerCommand.command, ReportCommand.command,
       ReplayCommand.command, ImportCommand.command,
       VenueCommand.command, TapeCommand.command, ParityCommand.command, ConfigCommand.command,
       DoctorCommand.command,
-=======
-      HarvestCommand.command, SignalCommand.command, ReplayCommand.command, ImportCommand.command,
-      VenueCommand.command,
-      TapeCommand.command,
-      ParityCommand.command, AlertsCommand.command, ConfigCommand.command, DoctorCommand.command,
->>>>>>> h-rules
     ])
 
   static func main() { tool.main() }

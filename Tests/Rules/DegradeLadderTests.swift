@@ -16,11 +16,7 @@ struct DegradeLadderTests {
       store = MetricStore(for: rules)
     }
 
-<<<<<<< HEAD
-    /// `+effect` for entered, `-effect` for returned, with the second, for each transition in `count` seconds.
-=======
     /// The transitions of `count` seconds: `72 +effect` for entered in second 72, `-effect` for returned.
->>>>>>> h-rules
     mutating func run(_ count: Int, _ samples: [MetricSample]) -> [String] {
       var seen: [String] = []
       for _ in 0..<count {

@@ -3,11 +3,7 @@ import Glibc
 import Rules
 import Testing
 
-<<<<<<< HEAD
-/// Our evaluator against Prometheus' own on the same random series: the same text, the same result, bit by bit.
-=======
 /// Our evaluator against Prometheus' own on the same random series: same text, same result, bit by bit.
->>>>>>> h-rules
 @Suite("Expressions as Prometheus reads them")
 struct PromtoolTests {
   /// Sums and means of fractions depend on the order of series, which promtool shuffles: compared to nine
@@ -118,11 +114,7 @@ struct PromtoolTests {
       do {
         body += try Self.checks(text, series, random.below(1300), rounded: false)
         compared += 1
-<<<<<<< HEAD
-      } catch is EvaluationError {
-=======
       } catch is RuleError {
->>>>>>> h-rules
       }
     }
     #expect(compared > 75)

@@ -131,11 +131,7 @@ struct RuleFileTests {
     "x", "5x", "5xx", "x5", "5+x2", "5+2", "5x-1", "5x999999999999", "5x100001", "a5", "5+2x2x2",
   ])
   func notationThatIsNone(_ text: String) {
-<<<<<<< HEAD
-    #expect(throws: EvaluationError.self) { try SeriesNotation(parsing: text) }
-=======
     #expect(throws: RuleError.self) { try SeriesNotation(parsing: text) }
->>>>>>> h-rules
   }
 
   @Test func aProofThatDoesNotFireOrRecoverIsToldApart() throws {

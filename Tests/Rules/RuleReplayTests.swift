@@ -8,11 +8,7 @@ struct RuleReplayTests {
     var replay = RuleReplay(try rules ?? shippedRules())
     var events: [JSONValue] = []
     for line in lines {
-<<<<<<< HEAD
-      events += try Array(line.utf8).withUnsafeBytes { bytes throws(EvaluationError) in try replay.take(bytes)
-=======
       events += try Array(line.utf8).withUnsafeBytes { bytes throws(RuleError) in try replay.take(bytes)
->>>>>>> h-rules
       }
     }
     return events + replay.finish()
@@ -21,12 +17,8 @@ struct RuleReplayTests {
   private static let start: Int64 = 1_721_347_200
 
   private func line(_ second: Int, _ job: String, _ samples: String) -> String {
-<<<<<<< HEAD
-    "{\"time_ns\":\(Self.start + Int64(second))000000000,\"target\":{\"job\":\"\(job)\"},\"samples\":[\(samples)]}"
-=======
     "{\"time_ns\":\(Self.start + Int64(second))000000000,"
       + "\"target\":{\"job\":\"\(job)\"},\"samples\":[\(samples)]}"
->>>>>>> h-rules
   }
 
   @Test func eventsComeInTheMetricsOwnTime() throws {
@@ -76,20 +68,12 @@ struct RuleReplayTests {
     (#"{"time_ns":5,"target":[],"samples":[]}"#, "labels must be"),
   ])
   func whatIsNoScrapeIsAnError(_ line: String, _ message: String) {
-<<<<<<< HEAD
-    let error = #expect(throws: EvaluationError.self) { try replay([line]) }
-=======
     let error = #expect(throws: RuleError.self) { try replay([line]) }
->>>>>>> h-rules
     #expect(error?.message.contains(message) == true, "\(String(describing: error))")
   }
 
   @Test func linesOutOfOrderAreAnError() {
-<<<<<<< HEAD
-    #expect(throws: EvaluationError.self) { try replay([line(5, "a", ""), line(4, "a", "")]) }
-=======
     #expect(throws: RuleError.self) { try replay([line(5, "a", ""), line(4, "a", "")]) }
->>>>>>> h-rules
   }
 
   @Test func valuesWithoutANumberAreTexts() throws {

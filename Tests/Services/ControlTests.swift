@@ -281,4 +281,41 @@ struct ControlTests {
     #expect(rows.count > 50 && rows.allSatisfy { $0.mode == .active && $0.version != .configured })
     #expect(rows.allSatisfy { !$0.confirmed || $0.kind.isStrong })
   }
+
+  /// A tape whose clock was set forward by an hour: rows go on, with ordinary latencies, and few fill the gap.
+  @Test func receiveTimesMayJump() throws {
+    var changed = tape
+    let half = changed.lines.count / 2
+    for index in half..<changed.lines.count {
+      let line = String(decoding: changed.lines[index], as: UTF8.self)
+      let time = try JSONValue(parsing: line)["recv_ns"]!.integer!
+      // Twenty characters at most before it, and it stands once.
+      let mark = line.firstRange(of: "\(time)")!
+      changed.lines[index] = Array(
+        line.replacingCharacters(mark, with: "\(time + 3_600_000_000_000)").utf8)
+    }
+    let (plain, run) = (tape.run(), changed.run())
+    let lastBefore = try JSONValue(parsing: String(decoding: tape.lines[half - 1], as: UTF8.self))
+    let jumpNs = lastBefore["recv_ns"]!.integer!
+    let isSameBefore =
+      run.rows.prefix { $0.receiveTime.rawValue <= jumpNs }
+      == plain.rows.prefix { $0.receiveTime.rawValue <= jumpNs }
+    #expect(isSameBefore)
+    // A minute of the gap has rows.
+    let pointsSkipped = run.totals.gridPointsSkipped
+    #expect(pointsSkipped > 3500 * 4 && run.rows.count < plain.rows.count + 2 * 4 * 100)
+    #expect(run.rows.allSatisfy { ($0.lagMs.double ?? 0) < 1000 })
+    let lateRows = run.rows.suffix(plain.rows.count / 4)
+    #expect(lateRows.contains(where: \.confirmed) && !lateRows.contains { $0.guardReason == .lag })
+  }
+}
+
+extension String {
+  fileprivate func firstRange(of text: String) -> Range<Index>? {
+    indices.first { self[$0...].hasPrefix(text) }.map { $0..<index($0, offsetBy: text.count) }
+  }
+
+  fileprivate func replacingCharacters(_ range: Range<Index>, with text: String) -> String {
+    self[..<range.lowerBound] + text + self[range.upperBound...]
+  }
 }

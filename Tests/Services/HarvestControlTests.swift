@@ -154,7 +154,7 @@ struct HarvestControlTests {
     bytes.bytes = world.log.bytes
     bytes.record("note", world.now.wall.rawValue, stream: nil, "{}")
     let run = runPipeline(bytes.bytes)
-    #expect(run.rows.last?.doubledMid == 999 + 1001)
+    #expect(run.rows.last?.doubledMid == 2000)
     #expect(run.rows.last?.qualityFlags.contains(.depthGap) == true)
     #expect(run.symbol("BTCUSDT").cvd == .number("11"))
 

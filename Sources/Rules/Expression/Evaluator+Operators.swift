@@ -104,11 +104,7 @@ extension Evaluator {
     var partners: [LabelSet: Element] = [:]
     for element in right {
       if let other = partners.updateValue(element, forKey: signature(element, matching)) {
-<<<<<<< HEAD
-        throw EvaluationError(
-=======
         throw RuleError(
->>>>>>> h-rules
           message:
             "\(other.series) and \(element.series) on the right of \"\(operation.rawValue)\" match the "
             + "same series; name the labels that differ")

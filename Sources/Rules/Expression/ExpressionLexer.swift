@@ -77,11 +77,7 @@ struct ExpressionLexer {
     guard !isJoined, !octalLike, let value = Double(digits), value.isFinite else {
       throw ExpressionError(
         column: start + 1,
-<<<<<<< HEAD
-        "\(legible(digits + (isJoined ? String(scalars[at]) : ""))) is no number; a length of time stands in [ ]"
-=======
         "\(legible(digits + (isJoined ? String(scalars[at]) : ""))) is no number; write lengths of time in [ ]"
->>>>>>> h-rules
       )
     }
     return .number(value)

@@ -313,11 +313,7 @@ struct ExpressionParser {
       } else if isSpecial {
         throw ExpressionError(
           column: place,
-<<<<<<< HEAD
-          "a pattern is plain words joined by |; \"\(scalar)\" is not supported (a literal one is \\\\\(scalar))"
-=======
           "a pattern is plain words joined by |; \"\(scalar)\" is not supported, a literal one is \\\\\(scalar)"
->>>>>>> h-rules
         )
       } else {
         words[words.count - 1].unicodeScalars.append(scalar)

@@ -29,11 +29,7 @@ extension RuleSet {
       guard let proof = rule.proof else {
         return Verdict(rule: rule.name, problem: "no proof; add series that make it fire and recover")
       }
-<<<<<<< HEAD
-      do throws(EvaluationError) {
-=======
       do throws(RuleError) {
->>>>>>> h-rules
         return Verdict(rule: rule.name, result: try proof.run(rule))
       } catch {
         return Verdict(rule: rule.name, problem: error.message)

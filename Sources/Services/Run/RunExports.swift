@@ -43,33 +43,20 @@ final class RunExports {
 
   /// Asks the server whether it is there, and pushes every interval from now on.
   func begin(_ registry: MetricRegistry) {
-    registerMetrics(registry)
-    guard let exporter else { return }
+    delivery.register(in: registry)
+    guard let exporter else {
+      for name in ["weir_export_pushes_total", "weir_export_errors_total", "weir_export_dropped_total"] {
+        registry.declare(name, .counter, "There is no export (export.type none).")
+      }
+      return registry.declare("weir_export_consecutive_failures", .gauge, "There is no export (export.type none).")
+    }
+    exporter.register(in: registry)
     exporter.checkReachability { [weak run] warning in
       guard let warning, let run else { return }
       run.log.warning("export", ["text": .text(warning)])
       run.record.notes.append(warning)
     }
     exporter.start { [weak self] in self?.points ?? [] }
-  }
-
-  private func registerMetrics(_ registry: MetricRegistry) {
-    let pushes = registry.counter("weir_export_pushes_total", "batches delivered to the time-series database")
-    let errors = registry.counter("weir_export_errors_total", "requests to it that failed")
-    let failures = registry.gauge("weir_export_consecutive_failures", "of these, since the last success")
-    let dropped = registry.counter("weir_export_dropped_total", "batches given up")
-    let delivered = registry.counter("weir_alerts_delivered_total", "notifications the webhook took")
-    let refused = registry.counter("weir_alerts_delivery_errors_total", "requests to it that failed")
-    let lost = registry.counter("weir_alerts_delivery_dropped_total", "notifications given up")
-    registry.onCollect { [unowned self] in
-      pushes.set(total: Double(exporter?.exportCount ?? 0))
-      errors.set(total: Double(exporter?.errorCount ?? 0))
-      failures.set(Double(exporter?.consecutiveFailures ?? 0))
-      dropped.set(total: Double(exporter?.dropped ?? 0))
-      delivered.set(total: Double(delivery.deliveredCount))
-      refused.set(total: Double(delivery.errorCount))
-      lost.set(total: Double(delivery.dropped))
-    }
   }
 
   func deliver(_ notices: [AlertNotice]) { delivery.deliver(notices) }

@@ -260,8 +260,10 @@ public final class RunService {
 
   private func checkHealth() {
     guard supervision.phase == .running else { return }
-    var answers: [ServiceName: Bool] = [:]
     let asked = ports
+    // Whoever becomes ready while the others answer has not been asked; its ready line is a moment old.
+    var answers = Dictionary(
+      uniqueKeysWithValues: ServiceName.allCases.filter { asked[$0] == nil }.map { ($0, true) })
     guard !asked.isEmpty else { return concludeLook(answers) }
     var waiting = asked.count
     for (service, port) in asked {

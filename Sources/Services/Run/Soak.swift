@@ -132,7 +132,10 @@ public final class Soak {
     let port = try freePort()
     gateway = try ChildProcess(
       on: loop, name: "pushgateway", executable: program,
-      arguments: ["prometheus-pushgateway", "--web.listen-address=127.0.0.1:\(port)"], environment: environment,
+      // Debian's keeps what was pushed in a file of the system otherwise, and shows it again the next time.
+      arguments: [
+        "prometheus-pushgateway", "--web.listen-address=127.0.0.1:\(port)", "--persistence.file=",
+      ], environment: environment,
       errorLog: options.folder + "/pushgateway.log", line: { _ in }, noise: { _ in }, ended: { _ in })
     environment["TIMESERIES_TYPE"] = "prometheus"
     environment["TIMESERIES_URL"] = "http://127.0.0.1:\(port)"

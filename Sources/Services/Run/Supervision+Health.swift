@@ -91,6 +91,8 @@ extension Supervision {
       guard let upstream = member.service.upstream, let source = self[upstream], source.timeNs > 0 else {
         return nil
       }
+      // A tape is read faster than its time went by: whoever still moves is not stale.
+      if window == .replay, member.sequence != former { return nil }
       let behind = source.timeNs - member.timeNs - (member.service == .report ? Self.reportNs : 0)
       return behind > nsMax ? "\(seconds(behind)) behind \(upstream.rawValue)" : nil
     }
