@@ -76,9 +76,7 @@ let package = Package(
       name: "live-benchmark", dependencies: ["Core", "ProcessKit"], path: "Benchmarks/Live"),
     .executableTarget(
       name: "chaos", dependencies: ["CommandLineKit", "Core", "ProcessKit"], path: "Benchmarks/Chaos"),
-    tests(
-      "Simulation",
-      ["Binance", "Configuration", "Core", "Rules", "Services", "SimulationKit", "Tape", "Telemetry", "Venue"]),
+    tests("Simulation", ["Core", "Rules", "Services", "SimulationKit", "Strategy", "Telemetry"]),
     .executableTarget(
       name: "net-peer", dependencies: ["Core", "CZlib", "Net"], path: "Tests/Conformance/Peer",
       swiftSettings: stage),
@@ -107,8 +105,7 @@ let package = Package(
     tests(
       "EndToEnd",
       [
-        "Configuration", "Core", "CommandLineKit", "ProcessKit", "Rules", "Services", "Store", "Strategy",
-        "Telemetry", "weir",
+        "Core", "CommandLineKit", "ProcessKit", "Rules", "Services", "Store", "Strategy", "Telemetry", "weir",
       ]),
     tests("Net", ["Core", "CSystem", "CTLS", "CZlib", "Net", "NetTestSupport"]),
     tests("Venue", ["Venue", "Core", "Binance", "Tape"]),
