@@ -179,6 +179,7 @@ final class AlertWorld {
     }
   }
 
+  var timeSyncIsForced: Bool { pipeline.control.timeSyncIsForced }
   var counters: HarvestCounters { world.harvester.counters }
   var isConnected: Bool { world.harvester.isEveryConnectionOpen }
   var bookIsSynchronized: Bool { world.harvester.bookState("BTCUSDT")?.isSynchronized ?? false }
