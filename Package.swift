@@ -76,7 +76,7 @@ let package = Package(
       name: "live-benchmark", dependencies: ["Core", "ProcessKit"], path: "Benchmarks/Live"),
     .executableTarget(
       name: "chaos", dependencies: ["CommandLineKit", "Core", "ProcessKit"], path: "Benchmarks/Chaos"),
-    tests("Simulation", ["SimulationKit"]),
+    tests("Simulation", ["Core", "Rules", "Services", "SimulationKit", "Strategy", "Telemetry"]),
     .executableTarget(
       name: "net-peer", dependencies: ["Core", "CZlib", "Net"], path: "Tests/Conformance/Peer",
       swiftSettings: stage),
@@ -102,7 +102,11 @@ let package = Package(
         "Tape", "Telemetry", "Venue", "Services", "ProcessKit", "CZlib",
       ]),
     tests("Scripts", ["Core"]),
-    tests("EndToEnd", ["Core", "CommandLineKit", "ProcessKit", "Services", "Store", "Strategy", "weir"]),
+    tests(
+      "EndToEnd",
+      [
+        "Core", "CommandLineKit", "ProcessKit", "Rules", "Services", "Store", "Strategy", "Telemetry", "weir",
+      ]),
     tests("Net", ["Core", "CSystem", "CTLS", "CZlib", "Net", "NetTestSupport"]),
     tests("Venue", ["Venue", "Core", "Binance", "Tape"]),
     tests("Store", ["Core", "Strategy", "Store"]),

@@ -1,4 +1,5 @@
 import Core
+import Services
 
 /// The whole of live capture in one thread, under one seed and a virtual clock: the real ``Harvester``, the real
 /// ``Exchange``, and a network between them that does what networks do.
@@ -33,6 +34,11 @@ public struct SimulationOptions: Sendable {
   public var recoverySecondsMax = 20
   /// A mistake made on purpose, to see whether it is found.
   public var defect: Defect?
+  /// Frames a second of all symbols; nil for 20 a symbol.
+  public var framesPerSecond: Double?
+  /// What the harvester is told, and how long the venue lets a session live; drawn from the seed where nil.
+  public var harvest: HarvestConfiguration?
+  public var sessionSeconds: Int?
   /// Called with a line for each event; for looking at one seed.
   public var trace: (@Sendable (String) -> Void)?
 

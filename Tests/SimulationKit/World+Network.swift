@@ -18,6 +18,8 @@ struct NetworkState {
   var duplicates: [String: Int] = [:]
   var swaps: [String: Int] = [:]
   var silences: [String: Int64] = [:]
+  /// Every so-many-th frame of a stream is lost, on all connections.
+  var losses: [String: (every: Int, seen: Int)] = [:]
   /// Snapshots as they were, to be served again when they are too old.
   var oldSnapshots: [String: [UInt8]] = [:]
 
@@ -101,6 +103,10 @@ extension World {
     guard let stream = World.streamName(frame) else { return toHarvester(link, .message(frame)) }
     let key = "\(link)/\(stream)"
     if let until = network.silences[stream], now < until { return }
+    if let loss = network.losses[stream] {
+      network.losses[stream]!.seen += 1
+      if loss.seen % loss.every == 0 { return }
+    }
     if let count = network.drops[key], count > 0 {
       network.drops[key] = count - 1
       return

@@ -82,10 +82,13 @@ final class World {
     skewNs = Int64(random.below(400) - 200) * Nanoseconds.millisecond
     var exchangeOptions = ExchangeOptions(
       source: .market(
-        seed: options.seed, symbols: options.symbols, framesPerSecond: Double(20 * options.symbols.count)))
-    exchangeOptions.sessionLifeNs = Int64(15 + random.below(60)) * Nanoseconds.second
+        seed: options.seed, symbols: options.symbols,
+        framesPerSecond: options.framesPerSecond ?? Double(20 * options.symbols.count)))
+    let drawnSeconds = 15 + random.below(60)
+    exchangeOptions.sessionLifeNs = Int64(options.sessionSeconds ?? drawnSeconds) * Nanoseconds.second
     exchange = try! Exchange(exchangeOptions, now: UnixNanos(start))
-    harvestConfiguration = World.draw(&random)
+    let drawn = World.draw(&random)
+    harvestConfiguration = options.harvest ?? drawn
     self.random = random.stream(7)
     harvester = try! Harvester(
       harvestConfiguration, symbols: options.symbols, seed: options.seed, resume: HarvestResume(),
@@ -108,14 +111,23 @@ final class World {
 
   func run() {
     openObserver()
+    begin()
+    scheduleFaults()
+    queue.add(at: start + Nanoseconds.second, .check)
+    advance(to: end)
+    finish()
+  }
+
+  func begin() {
     exchangeChanged()
     queue.add(at: start, .advanceExchange)
     harvester.start(moment)
     afterHarvester()
-    scheduleFaults()
-    queue.add(at: start + Nanoseconds.second, .check)
-    while let (time, event) = queue.next() {
-      if time > end { break }
+  }
+
+  /// Handles the events up to a time; the clock stands at the last one.
+  func advance(to end: Int64) {
+    while queue.nextTime <= end, let (time, event) = queue.next() {
       now = time
       outcome.events += 1
       if !isHealed, now >= faultsEnd {
@@ -124,7 +136,6 @@ final class World {
       }
       handle(event)
     }
-    finish()
   }
 
   var moment: Moment { Moment(wall: UnixNanos(now + skewNs), monotonicNs: now - start) }

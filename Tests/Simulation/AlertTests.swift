@@ -1,0 +1,139 @@
+import Rules
+import Strategy
+import Testing
+
+@testable import SimulationKit
+
+/// Alerts that fire by a cause injected into the real stages, and recover when it ends, in tape time.
+///
+/// The other rules have no cause that these stages can be given in this build; the series in `config/alerts.yaml` are
+/// what proves them (suite "Shipped rules"): `queue_dropped` (no queue drops), `feature_compute_slow`, `feature_nan`,
+/// `parameter_update_slow`, `mode_switches_frequent` and `stuck_in_quiet` (their cause is a machine's load or a day of
+/// commands, no fault of the feed), those of the model (`predict_slow`, `predict_saturated`, `calibration_off`,
+/// `cost_model_off`, `pr_auc_drop`, `false_positives_up`: their service is not part of this build), and those of
+/// processes, disk and export, which `WatchTests` and `RunTests` meet in real processes.
+@Suite("Alerts in tape time")
+struct AlertTests {
+  /// The time before a cause, and how much later than its `for` a rule may fire: the minute that its expression looks
+  /// back, and the harvester's check every 15 seconds.
+  static let calmSeconds = 120
+  static let lookbackSeconds = 90
+
+  /// Fired `for` after the cause began, by no more than the lookback; before it nothing did.
+  private func expect(
+    _ world: AlertWorld, _ rule: String, forSeconds: Int, recoveredBy limit: Int,
+    lookback: Int = AlertTests.lookbackSeconds
+  ) {
+    let cause = AlertTests.calmSeconds
+    guard let life = world.life(rule) else {
+      Issue.record("\(rule) did not fire; \(world.lives)")
+      return
+    }
+    #expect((cause + forSeconds...cause + forSeconds + lookback).contains(life.fired), "\(life)")
+    #expect(life.recovered.map { $0 <= limit } == true, "\(life), must recover by \(limit)")
+    #expect(!world.lives.contains { $0.fired <= cause }, "\(world.lives)")
+    #expect(world.world.outcome.violations.isEmpty)
+    print(rule, world.lives)
+  }
+
+  private func calm(seed: UInt64) throws -> AlertWorld {
+    let world = try AlertWorld(seed: seed)
+    world.run(seconds: AlertTests.calmSeconds)
+    #expect(world.rows.rows > 60)
+    return world
+  }
+
+  @Test func aFeedThatStops() throws {
+    let world = try calm(seed: 1)
+    world.cutOff(seconds: 300)
+    world.run(seconds: 300)
+    let end = world.seconds
+    world.run(untilRecovered: "signal_total_zero", secondsMax: 120)
+    expect(world, "signal_total_zero", forSeconds: 120, recoveredBy: end + 60)
+  }
+
+  @Test func lostTrades() throws {
+    let world = try calm(seed: 2)
+    world.lose(every: 33, of: "aggTrade")
+    world.run(seconds: 450)
+    let end = world.seconds
+    world.lose(every: nil, of: "aggTrade")
+    world.run(untilRecovered: "ws_packet_loss", secondsMax: 180)
+    expect(world, "ws_packet_loss", forSeconds: 300, recoveredBy: end + 120)
+    #expect(world.actions.contains(.restartWebSocket))
+    // Asked for by the alert, performed once, and what was missed came by REST.
+    #expect(world.counters.restarts == 1)
+    #expect(world.counters.lost == 0)
+  }
+
+  @Test func lostBookEvents() throws {
+    let world = try calm(seed: 3)
+    world.lose(every: 60, of: "depth@100ms")
+    world.run(seconds: 300)
+    let end = world.seconds
+    world.lose(every: nil, of: "depth@100ms")
+    world.run(untilRecovered: "ws_depth_gap", secondsMax: 180)
+    expect(world, "ws_depth_gap", forSeconds: 180, recoveredBy: end + 120)
+    #expect(world.actions.contains(.rebuildSnapshot))
+    #expect(world.bookIsSynchronized)
+  }
+
+  @Test func aSlowNetwork() throws {
+    let world = try calm(seed: 4)
+    world.world.network.latencyMs = 500
+    world.run(seconds: 720)
+    let end = world.seconds
+    world.world.network.latencyMs = 5
+    world.run(untilRecovered: "ws_end_to_end_slow", secondsMax: 240)
+    // Its quantile is of the last one to two minutes.
+    expect(world, "ws_end_to_end_slow", forSeconds: 600, recoveredBy: end + 180, lookback: 120)
+    expect(world, "binance_ws_latency_high", forSeconds: 180, recoveredBy: end + 120)
+  }
+
+  @Test func aClockThatRunsAway() throws {
+    let world = try calm(seed: 5)
+    // A tenth too fast. A clock that is set, once, is no drift: the harvester tells that apart.
+    world.clockErrorNs = 100_000_000
+    world.run(seconds: 600)
+    let end = world.seconds
+    #expect(world.timeSyncIsForced, "the action reached the signals")
+    world.clockErrorNs = 0
+    world.run(untilRecovered: "clock_drift", secondsMax: 900)
+    // A sample every 30 s; the best of eight is what counts, so it takes some to be seen and some to be forgotten.
+    expect(world, "clock_drift", forSeconds: 300, recoveredBy: end + 600, lookback: 240)
+    world.run(seconds: AlertWorld.scrapeSeconds)
+    #expect(!world.timeSyncIsForced, "time is good again")
+  }
+
+  @Test func connectionsThatAreHalfOpen() throws {
+    let world = try calm(seed: 6)
+    world.halfOpen()
+    world.run(seconds: 60)
+    world.run(untilRecovered: "WS_HEARTBEAT_MISSED", secondsMax: 120)
+    expect(world, "WS_HEARTBEAT_MISSED", forSeconds: 0, recoveredBy: AlertTests.calmSeconds + 120)
+    #expect(world.actions.contains(.restartWebSocket))
+    #expect(world.isConnected)
+  }
+
+  @Test func factorsThatDisagree() throws {
+    let world = try calm(seed: 7)
+    world.control(#"{"control":"params","version":"0123456789ab","values":{"gates.consistency_min":0.99}}"#)
+    world.run(seconds: 90)
+    let end = world.seconds
+    world.control(#"{"control":"params","version":"0123456789ab","values":{"gates.consistency_min":0}}"#)
+    world.run(untilRecovered: "low_consistency_share", secondsMax: 120)
+    expect(world, "low_consistency_share", forSeconds: 0, recoveredBy: end + 60)
+  }
+
+  @Test func strongSignalsThatCease() throws {
+    let world = try calm(seed: 8)
+    world.control(#"{"control":"params","version":"0123456789ab","values":{"fusion.base.strong":10}}"#)
+    world.run(seconds: 900)
+    let end = world.seconds
+    world.control(#"{"control":"params","version":"0123456789ab","values":{"fusion.base.strong":1}}"#)
+    print("strong", world.rows, world.world.outcome.violations, world.lives)
+    world.run(untilRecovered: "strong_ratio_collapse", secondsMax: 600)
+    print("strong", world.rows, world.world.outcome.violations, world.lives)
+    expect(world, "strong_ratio_collapse", forSeconds: 120, recoveredBy: end + 600, lookback: 780)
+  }
+}
