@@ -32,7 +32,11 @@ extension Harvester where Log: ~Copyable {
     }
     states[symbol].hasDepth = true
     if !isNew { try noteRepeat(symbol, now) }
+    let hadBeenSynchronized = states[symbol].hasBeenSynchronized
     try noteOutcome(symbol, outcome, ids.final, now)
+    // A reader that was in sync when the harvester before this one was killed has passed by the first snapshot, and
+    // this hole has broken its book: it needs another one.
+    if isHole, !hadBeenSynchronized, states[symbol].book.isSynchronized { try rebuildBook(symbol, now) }
     if states[symbol].probe >= 0 { try feedProbe(symbol, now) }
     askForSnapshot(symbol, now)
   }
@@ -50,6 +54,16 @@ extension Harvester where Log: ~Copyable {
     _ = states[symbol].book.invalidate()
     states[symbol].lastFinal = -1
     states[symbol].snapshotAttempt = 0
+  }
+
+  /// Starts a book in sync again from a snapshot, for every reader of the tape too.
+  mutating func rebuildBook(_ symbol: Int, _ now: Moment) throws(TapeError) {
+    endProbe(symbol)
+    let stream = depthName(symbol)
+    try record(
+      .note, stream: stream, connection: bookConnection(symbol),
+      [.init("stream", .string(stream)), .init(BookNote.rebuild, .bool(true))], now)
+    _ = states[symbol].book.rebuild()
   }
 
   private mutating func noteHole(_ symbol: Int, _ hole: DepthHole, _ now: Moment) throws(TapeError) {

@@ -88,14 +88,7 @@ extension Harvester where Log: ~Copyable {
     for symbol in 0..<symbolCount where name == nil || states[symbol].name == name!.uppercased() {
       guard plan.stream(symbol, .depth) >= 0 else { continue }
       count += 1
-      if states[symbol].book.isSynchronized {
-        endProbe(symbol)
-        let stream = depthName(symbol)
-        try record(
-          .note, stream: stream, connection: bookConnection(symbol),
-          [.init("stream", .string(stream)), .init(BookNote.rebuild, .bool(true))], now)
-        _ = states[symbol].book.rebuild()
-      }
+      if states[symbol].book.isSynchronized { try rebuildBook(symbol, now) }
       states[symbol].snapshotAttempt = 0
       askForSnapshot(symbol, now)
       if queue.waits(.resync, symbol) { queue.add(.resync, symbol: symbol, notBeforeNs: now.monotonicNs) }
