@@ -32,7 +32,7 @@ extension HarvestService {
       "resyncs": .integer(counters.resyncs), "reconnects": .integer(counters.reconnects),
       "queue_dropped": .integer(counters.queueDropped),
       "substream_timeouts": .integer(counters.substreamTimeouts), "lost": .integer(counters.lost),
-      "backfilled": .integer(counters.backfilled),
+      "backfilled": .integer(counters.backfilled), "rotations": .integer(counters.rotations),
       "connections_open": .integer(harvester.connectionsOpen), "is_drained": .bool(isSettledOnDisk),
     ])
   }

@@ -245,7 +245,7 @@ public final class RunService {
   private func ended(_ service: ServiceName, _ exit: ChildProcess.Exit) {
     hearBeats(EventLoop.monotonicNow())
     let isOrderly = exit.code == 0
-    let reason = "\(exit)"
+    let reason = isOrderly ? "\(exit)" : "\(exit)" + (lastWords(service).map { ": \($0)" } ?? "")
     if service == .harvest { record.harvester.ended() }
     ports[service] = nil
     children[service] = nil
@@ -255,6 +255,19 @@ public final class RunService {
     if isOrderly { log.info("service_ended", fields) } else { log.warning("service_ended", fields) }
     supervision.ended(service, reason: reason, isOrderly: isOrderly, EventLoop.monotonicNow())
     step()
+  }
+
+  /// The last line of a service's log.
+  private func lastWords(_ service: ServiceName) -> String? {
+    let path = options.paths.log(service)
+    let bytes = withUnsafeTemporaryAllocation(byteCount: 2048, alignment: 1) { buffer -> [UInt8]? in
+      guard let file = try? File(path, .read), let size = try? file.size() else { return nil }
+      try? file.seek(to: max(0, size - buffer.count))
+      guard let count = try? file.read(into: buffer) else { return nil }
+      return Array(buffer[..<count])
+    }
+    let lines = String(decoding: bytes ?? [], as: UTF8.self).split(whereSeparator: \.isNewline)
+    return lines.last.map { String($0.prefix(300)) }
   }
 
   // MARK: Looks

@@ -73,6 +73,7 @@ public struct Supervision: Sendable {
     var pid: Int32 = 0
     var startedNs: Int64 = 0
     var isReady = false
+    var hasBeenReady = false
     var lastBeatNs: Int64 = 0
     var restartAtNs: Int64?
     var killAtNs: Int64?
@@ -111,6 +112,8 @@ public struct Supervision: Sendable {
   private var drainPosition: [Int64] = []
 
   private static let restartsKeptMax = 1000
+  /// Tries of a service that never became ready.
+  static let startsMax = 3
   /// Consumers count as caught up when nothing has moved for so long and no position contradicts it.
   private static let quietNs = Nanoseconds.second
 
@@ -149,6 +152,7 @@ public struct Supervision: Sendable {
   public mutating func ready(_ service: ServiceName, _ nowNs: Int64) {
     update(service) {
       $0.isReady = true
+      $0.hasBeenReady = true
       $0.lastBeatNs = nowNs
       if $0.state == .starting { $0.state = .healthy }
     }
@@ -212,7 +216,14 @@ public struct Supervision: Sendable {
       return
     default: break
     }
-    switch update(service, { $0.policy.ended(atNs: nowNs, startedNs: member.startedNs) })! {
+    let decision = update(service) { $0.policy.ended(atNs: nowNs, startedNs: member.startedNs) }!
+    // What has never worked is no service that died: a wrong symbol or folder does not become right by waiting.
+    if !member.hasBeenReady, member.restartCount >= Supervision.startsMax - 1 {
+      update(service) { $0.state = .unhealthy }
+      stop(nowNs, reason: "\(service.rawValue) does not start: \(reason)")
+      return
+    }
+    switch decision {
     case .restart(let afterNs): schedule(service, reason: reason, backoffNs: afterNs, nowNs)
     case .giveUp:
       update(service) { $0.state = .unhealthy }

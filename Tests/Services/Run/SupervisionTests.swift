@@ -129,6 +129,20 @@ struct SupervisionTests {
     #expect(zip(waits, waits.dropFirst()).allSatisfy { $1 > $0 }, "\(waits)")
   }
 
+  @Test func whatNeverStartsEndsTheRun() {
+    var world = World([.harvest, .signal])
+    world.readiesAtOnce = false
+    world.supervision = Supervision([.harvest, .signal], configuration: RunConfiguration(), seed: 1)
+    world.supervision.start(world.nowNs)
+    world.settle()
+    for _ in 0..<Supervision.startsMax {
+      world.crash(.harvest)
+      world.advance(3)
+    }
+    #expect(world.starts(.harvest) == 1 + Supervision.startsMax, "one of them by the first supervision")
+    #expect(world.supervision.stopReason == "harvest does not start: signal 9")
+  }
+
   @Test func aRunWithoutItsHarvesterEnds() {
     var world = World { $0.restartsMax = 1 }
     world.crash(.harvest)
