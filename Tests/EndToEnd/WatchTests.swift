@@ -56,7 +56,14 @@ struct WatchTests {
 
   @Test func everyMetricThatARuleNamesIsExported() throws {
     let scratch = Scratch()
-    let run = try start(scratch)
+    // Its metrics have samples once there is an export; that nobody answers there stops nothing.
+    let nobody = try ReservedPort()
+    let run = try start(
+      scratch,
+      [
+        "--set", "export.type=prometheus", "--set", "export.url=http://127.0.0.1:\(nobody.port)", "--set",
+        "export.interval_s=1",
+      ])
     let ports = try #require(run.waitForMetrics(), "\(run.process.errorText.suffix(2000))")
     let rules = try RuleSet(loading: WatchTests.rulesPath)
     var exported = ExportedMetrics()

@@ -1,6 +1,5 @@
 import Core
 import Rules
-import Strategy
 import Telemetry
 
 @testable import Services
@@ -24,6 +23,8 @@ final class AlertWorld {
   }
 
   static let scrapeSeconds = 5
+  /// Between two looks at the metrics; more than ``scrapeSeconds`` for days in which little happens.
+  var everySeconds = AlertWorld.scrapeSeconds
   let world: World
   private(set) var lives: [Life] = []
   /// Actions that were performed, in order.
@@ -37,14 +38,17 @@ final class AlertWorld {
   private var entriesRead = 0
   private var padded = PaddedBytes()
 
-  init(seed: UInt64) throws {
+  /// - Parameter backoffMsMax: the harvester's longest wait before it tries to connect again.
+  init(seed: UInt64, backoffMsMax: Int? = nil) throws {
     var options = SimulationOptions(seed: seed)
     options.symbols = ["BTCUSDT"]
     // The slowest market there is.
     options.framesPerSecond = 16
     options.faultSeconds = 1_000_000
     options.sessionSeconds = 86_400
-    options.harvest = HarvestConfiguration()
+    var harvest = HarvestConfiguration()
+    if let backoffMsMax { harvest.backoffMsMax = backoffMsMax }
+    options.harvest = harvest
     world = World(options)
     pipeline = SignalPipeline(AlertWorld.signals)
     let rules = try RuleSet(loading: AlertWorld.rulesPath)
@@ -84,14 +88,14 @@ final class AlertWorld {
       world.advance(to: time)
       world.now = time
       world.skewNs += clockErrorNs
-      if second % AlertWorld.scrapeSeconds == 0 { scrape() }
+      if second % everySeconds == 0 { scrape() }
     }
   }
 
   /// Until an alert has recovered, at most so long.
   func run(untilRecovered rule: String, secondsMax: Int) {
     let limit = seconds + secondsMax
-    while seconds < limit, life(rule)?.recovered == nil { run(seconds: AlertWorld.scrapeSeconds) }
+    while seconds < limit, life(rule)?.recovered == nil { run(seconds: everySeconds) }
   }
 
   private func scrape() {
@@ -118,6 +122,7 @@ final class AlertWorld {
       }
     }
     entriesRead = end
+    for tookNs in pipeline.takeParameterUpdateNs() { metrics.observe(parameterUpdateNs: tookNs) }
   }
 
   private func take(_ event: AlertEvent) {
@@ -149,6 +154,15 @@ final class AlertWorld {
 
   // MARK: Causes
 
+  /// Modules take so long for new parameters.
+  func slowDownParameters(milliseconds: Int64) {
+    var clockNs: Int64 = 0
+    pipeline.monotonicNs = {
+      clockNs += milliseconds * Nanoseconds.millisecond
+      return clockNs
+    }
+  }
+
   /// Every so-many-th frame of a stream is lost; nil for none.
   func lose(every count: Int?, of stream: String) {
     world.network.losses["btcusdt@" + stream] = count.map { ($0, 0) }
@@ -166,16 +180,16 @@ final class AlertWorld {
     world.exchangeChanged()
   }
 
+  /// As ``cutOff(seconds:)`` for days, and the exchange itself stands still: a day costs little then.
+  func closeExchange() {
+    cutOff(seconds: 30 * 86_400)
+    world.nextExchangeTime = .max
+  }
+
   /// Nothing passes on the connections that are open, and nobody is told.
   func halfOpen() {
     for index in world.links.indices where world.links[index].session != nil {
       world.links[index].isHalfOpen = true
-    }
-  }
-
-  func count(rows reason: Signal.GuardReason) -> Int64 {
-    (0..<pipeline.states.count).reduce(0) {
-      $0 + pipeline.states[$1].pointee.counts.guardReasons[Int(reason.rawValue)]
     }
   }
 
