@@ -293,7 +293,7 @@ public final class RunService {
     guard supervision.phase == .running else { return }
     hearBeats(EventLoop.monotonicNow())
     let sample = supervision.look(
-      EventLoop.monotonicNow(), wall: EventLoop.wallNow(), window: options.isReplay ? .replay : .live,
+      EventLoop.monotonicNow(), wall: steadyNow, window: options.isReplay ? .replay : .live,
       isReady: answers, formerSequences: sequences,
       freshnessNsMax: Int64(run.freshnessMsMax) * Nanoseconds.millisecond)
     record.add(sample)
