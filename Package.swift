@@ -105,7 +105,8 @@ let package = Package(
     tests(
       "EndToEnd",
       [
-        "Core", "CommandLineKit", "ProcessKit", "Rules", "Services", "Store", "Strategy", "Telemetry", "weir",
+        "Core", "CommandLineKit", "ProcessKit", "Rules", "Services", "Store", "Strategy", "Tape", "Telemetry",
+        "weir",
       ]),
     tests("Net", ["Core", "CSystem", "CTLS", "CZlib", "Net", "NetTestSupport"]),
     tests("Venue", ["Venue", "Core", "Binance", "Tape"]),

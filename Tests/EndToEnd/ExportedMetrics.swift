@@ -1,6 +1,7 @@
 import Core
 import Foundation
 import ProcessKit
+import Tape
 import Telemetry
 
 @testable import Rules
@@ -98,17 +99,17 @@ extension SupervisedRun {
     return waited.map { _ in ports }
   }
 
-  /// The records of its tape that are no frames.
-  func tapeNotes() -> [JSONValue] {
-    let names = ((try? Files.list(folder + "/tape")) ?? []).sorted()
-    return names.flatMap { name -> [JSONValue] in
-      let bytes = (try? Files.read(folder + "/tape/" + name)) ?? []
-      return bytes.split(separator: 0x0A).compactMap { line in
-        let text = String(decoding: line.prefix(200), as: UTF8.self)
-        guard text.contains(#""kind":"note""#) else { return nil }
-        return line.withUnsafeBytes { try? JSONValue(parsing: $0) }
+  /// The notes on its tape, in order.
+  func tapeNotes() throws -> [JSONValue] {
+    var reader = try TapeReader(folder: folder + "/tape")
+    var notes: [JSONValue] = []
+    while let block = try reader.nextBlock() {
+      for line in block.split(separator: 0x0A) {
+        guard String(decoding: line.prefix(120), as: UTF8.self).contains(#""kind":"note""#) else { continue }
+        notes.append(try JSONValue(parsing: String(decoding: line, as: UTF8.self)))
       }
     }
+    return notes
   }
 }
 

@@ -185,6 +185,12 @@ struct WatchTests {
   /// Eight seconds without websockets: alerts act, the ladder falls back to REST, and all of it comes back.
   @Test func aLostFeedIsBridgedByRESTAndComesBack() throws {
     let scratch = Scratch()
+    let open = "sum(weir_harvest_connections_open)"
+    let lost = rule("connections_lost", open, "==", 0, for: "1s", action: "restart_ws")
+    // By then the books are there again, for it is they that are made anew.
+    let reconnected = rule(
+      "reconnected", "increase(weir_harvest_reconnects_total[8s])", ">", 0, for: "3s",
+      action: "rebuild_snapshot")
     let rules = scratch.file(
       "rules.yaml",
       """
@@ -192,11 +198,11 @@ struct WatchTests {
       suppress_s: 1
       storm: {count: 50, window_s: 600}
       alerts:
-      \(rule("connections_lost", "sum(weir_harvest_connections_open)", "==", 0, for: "1s", action: "restart_ws"))
-      \(rule("reconnected", "sum(increase(weir_harvest_reconnects_total[4s]))", ">", 0, action: "rebuild_snapshot"))
+      \(lost)
+      \(reconnected)
       degrade:
         - name: websocket_down
-          expression: sum(weir_harvest_connections_open)
+          expression: \(open)
           comparison: "=="
           threshold: 0
           for: 2s
@@ -234,7 +240,12 @@ struct WatchTests {
       } != nil, "nothing was asked for by REST while no websocket was open")
     #expect(value("weir_harvest_rest_fallback") == 1)
     #expect(run.wait(30) { effects().isEmpty && value("weir_harvest_connections_open") == 2 } != nil)
-    Thread.sleep(forTimeInterval: 4)
+    func hasRecovered(_ rule: String) -> Bool {
+      (run.ask("status")["result"]?["alerts"]?.elements ?? []).contains {
+        $0["rule"]?.text == rule && $0["recovered_at"]?.text != nil
+      }
+    }
+    #expect(run.wait(30) { hasRecovered("reconnected") } != nil)
     let (code, _) = try run.process.stop()
     #expect(code <= 1, "\(run.process.errorText.suffix(2000))")
 
@@ -250,7 +261,7 @@ struct WatchTests {
       #expect(!fired.isEmpty && fired < recovered, "\(name) \(fired) \(recovered)")
     }
     // What the actions and the ladder did is on the tape.
-    let notes = run.tapeNotes().compactMap { $0["data"] }
+    let notes = try run.tapeNotes().compactMap { $0["data"] }
     #expect(notes.compactMap { $0["rest_fallback"]?.boolean } == [true, false])
     #expect(notes.contains { $0["restart"]?.text == "connections" })
     #expect(notes.contains { $0["book_polled"]?.boolean == true })
