@@ -53,13 +53,16 @@ extension RowHash: Checkpointed {
   public func save(to writer: inout CheckpointWriter) {
     var state = context
     if buffer.count > 0 {
-      precondition(SHA256_Update(&state, buffer.bytes.baseAddress, buffer.count) == 1, "SHA-256 update failed")
+      precondition(
+        SHA256_Update(&state, buffer.bytes.baseAddress, buffer.count) == 1, "SHA-256 update failed")
     }
     withUnsafeBytes(of: state.h) { words in
       for word in words.bindMemory(to: UInt32.self) { writer.append(word) }
     }
     writer.append(UInt64(state.Nh) << 32 | UInt64(state.Nl))
-    withUnsafeBytes(of: state.data) { writer.append(bytes: UnsafeRawBufferPointer(rebasing: $0[..<Int(state.num)])) }
+    withUnsafeBytes(of: state.data) {
+      writer.append(bytes: UnsafeRawBufferPointer(rebasing: $0[..<Int(state.num)]))
+    }
   }
 
   public mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {

@@ -57,13 +57,16 @@ public struct SignalSinkSet: ~Copyable {
   }
 
   init(
-    _ choice: Choice, runFolder: String, context: SignalContext, options: Options, from place: JSONLSink.Place?
+    _ choice: Choice, runFolder: String, context: SignalContext, options: Options,
+    from place: JSONLSink.Place?
   ) throws(SignalStoreError) {
     self.choice = choice
     row = SignalRow(context)
     jsonl = nil
     sqlite = nil
-    if choice.hasJSONL { jsonl = try JSONLSink(runFolder: runFolder, syncPolicy: options.syncPolicy, from: place) }
+    if choice.hasJSONL {
+      jsonl = try JSONLSink(runFolder: runFolder, syncPolicy: options.syncPolicy, from: place)
+    }
     if choice.hasSQLite {
       sqlite = try SQLiteSink(
         runFolder: runFolder, synchronous: options.synchronous, batchRowsMax: options.sqliteBatchRowsMax,

@@ -72,7 +72,8 @@ enum RunCommand {
       services: services, sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
       minutes: arguments.double("minutes"), folder: arguments.text("run-dir") ?? RunOptions.newFolder(),
       source: source, symbols: symbols, configuration: configuration, configurationVersion: loaded.version,
-      configurationText: loaded.render(omitsSecrets: true), configurationJSON: loaded.json, faults: arguments.text("faults"),
+      configurationText: loaded.render(omitsSecrets: true), configurationJSON: loaded.json,
+      faults: arguments.text("faults"),
       isReplay: isReplay, environment: environment)
   }
 
@@ -89,7 +90,8 @@ enum RunCommand {
     let names = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
     return try names.map { name in
       guard let service = known.first(where: { $0.rawValue == name }) else {
-        let nearest = NearestName.find(name, among: known.map(\.rawValue)).map { "; did you mean \($0)?" } ?? ""
+        let nearest =
+          NearestName.find(name, among: known.map(\.rawValue)).map { "; did you mean \($0)?" } ?? ""
         throw UsageError(
           "--enable: unknown service \"\(name)\"; there are \(known.map(\.rawValue).joined(separator: ", "))"
             + nearest)
@@ -98,7 +100,9 @@ enum RunCommand {
     }
   }
 
-  private static func source(_ arguments: ParsedArguments, _ run: RunConfiguration) throws -> RunOptions.Source {
+  private static func source(_ arguments: ParsedArguments, _ run: RunConfiguration) throws
+    -> RunOptions.Source
+  {
     if let tape = arguments.text("tape") {
       for name in ["venue", "seed", "rate", "faults"] where arguments.has(name) {
         throw UsageError("--\(name) is for a venue and --tape brings the data; give one of the two")
@@ -149,10 +153,14 @@ struct LiveTable {
 /// A run's state and end, for people.
 enum RunText {
   static func table(_ status: JSONValue, _ style: TerminalStyle) -> String {
-    var table = TextTable(["service", "pid", "state", "restarts", "RSS MB", "files", "CPU %", "records", "behind"])
+    var table = TextTable([
+      "service", "pid", "state", "restarts", "RSS MB", "files", "CPU %", "records", "behind",
+    ])
     for process in status["processes"]?.elements ?? [] {
       func text(_ key: String) -> String { process[key]?.text ?? "–" }
-      let cpu = process["cpu_ratio"]?.text.flatMap { Double($0) }.map { JSONValue.rounded($0 * 100, 1).text ?? "" }
+      let cpu = process["cpu_ratio"]?.text.flatMap { Double($0) }.map {
+        JSONValue.rounded($0 * 100, 1).text ?? ""
+      }
       table.add([
         text("name"), text("pid"), text("state"), text("restart_count"), text("rss_mb"), text("open_files"),
         cpu ?? "–", text("seq"), text("backlog"),
@@ -179,7 +187,8 @@ enum RunText {
     text += table.text()
     text += "stopped in this order: \(order)\n"
     text += "evidence: \(folder)/run_manifest.json\n"
-    for name in (try? Files.list(folder).sorted()) ?? [] where name.hasPrefix("summary_") && name.hasSuffix(".md") {
+    for name in (try? Files.list(folder).sorted()) ?? []
+    where name.hasPrefix("summary_") && name.hasSuffix(".md") {
       text += "report: \(folder)/\(name)\n"
     }
     return text

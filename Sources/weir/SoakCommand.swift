@@ -42,7 +42,8 @@ enum SoakCommand {
       for line in verdict.lines {
         let goal = line.goal.isEmpty ? "" : line.meetsGoal ? "met" : "not met"
         table.add([
-          line.name, line.measured, line.limit, line.outcome == .fail ? "FAIL" : line.outcome.rawValue, line.goal,
+          line.name, line.measured, line.limit, line.outcome == .fail ? "FAIL" : line.outcome.rawValue,
+          line.goal,
           goal,
         ])
       }

@@ -54,13 +54,15 @@ struct DegradeLadderTests {
     throws
   {
     var bench = try Bench()
-    #expect(bench.run(10, [MetricSample(metric, [], good)]) == [])
-    let entered = bench.run(after + 1, [MetricSample(metric, [], bad)])
+    let labels: [MetricSample.Label] =
+      metric == "weir_run_backlog_records" ? [.init("process", "signal")] : []
+    #expect(bench.run(10, [MetricSample(metric, labels, good)]) == [])
+    let entered = bench.run(after + 1, [MetricSample(metric, labels, bad)])
     #expect(entered == effects.map { "\(11 + after) +\($0)" })
     let transition = try #require(bench.ladder.history.first)
     #expect(transition.value == bad)
     #expect(transition.reason.isEmpty == false)
-    let returned = bench.run(1200, [MetricSample(metric, [], good)])
+    let returned = bench.run(1200, [MetricSample(metric, labels, good)])
     #expect(returned.map { $0.split(separator: " ")[1] } == effects.reversed().map { "-\($0)" })
     #expect(bench.ladder.activeEffects.isEmpty)
   }

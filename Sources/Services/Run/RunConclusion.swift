@@ -18,7 +18,8 @@ enum RunConclusion {
       return try compareSinks(runFolder: options.folder)
     }
     let reason =
-      options.sink == .dual ? "there are no signals" : "the run has one sink (--sink \(options.sink.rawValue))"
+      options.sink == .dual
+      ? "there are no signals" : "the run has one sink (--sink \(options.sink.rawValue))"
     let json: JSONValue = .object([
       "schema_version": .integer(1), "verdict": .string("inconclusive"), "pass": .bool(false),
       "reason": .string(reason),
@@ -50,7 +51,8 @@ enum RunConclusion {
     demand("queue_dropped", "\(dropped)", "0", dropped == 0)
     if run.options.sink == .dual, run.options.plan.contains(.signal) {
       demand(
-        "parity", parity.map { $0.isExact ? "exact, \($0.jsonl.total) rows" : $0.verdict.rawValue } ?? "no signals",
+        "parity",
+        parity.map { $0.isExact ? "exact, \($0.jsonl.total) rows" : $0.verdict.rawValue } ?? "no signals",
         "exact", parity?.isExact ?? false)
     }
     let total = record.resources["total"] ?? .init()
@@ -73,7 +75,9 @@ enum RunConclusion {
 
   // MARK: Manifests
 
-  static func manifest(_ run: RunService, state: String, conditions: [RunRecord.Condition]) throws -> JSONValue {
+  static func manifest(_ run: RunService, state: String, conditions: [RunRecord.Condition]) throws
+    -> JSONValue
+  {
     let record = run.record
     let ended = record.endedAt
     let seconds = ended.map { Double($0.rawValue - record.startedAt.rawValue) / 1e9 }
@@ -169,7 +173,9 @@ enum RunConclusion {
     paths += ["orders/orders.jsonl", "orders/summary.json", "venue_truth.json"]
     for folder in ["signals/jsonl", "tape"] {
       let names = (try? Files.list(options.folder + "/" + folder)) ?? []
-      paths += names.sorted().filter { folder != "tape" || $0.hasSuffix(".seal.json") }.map { "\(folder)/\($0)" }
+      paths += names.sorted().filter { folder != "tape" || $0.hasSuffix(".seal.json") }.map {
+        "\(folder)/\($0)"
+      }
     }
     let list: [JSONValue] = try paths.prefix(artefactsMax).compactMap { path in
       let whole = options.folder + "/" + path

@@ -37,7 +37,9 @@ final class RunExports {
 
   private static func hostName() -> String {
     var name = [UInt8](repeating: 0, count: 256)
-    let code = name.withUnsafeMutableBytes { gethostname($0.baseAddress!.assumingMemoryBound(to: CChar.self), 255) }
+    let code = name.withUnsafeMutableBytes {
+      gethostname($0.baseAddress!.assumingMemoryBound(to: CChar.self), 255)
+    }
     return code == 0 ? String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) : "localhost"
   }
 
@@ -48,7 +50,8 @@ final class RunExports {
       for name in ["weir_export_pushes_total", "weir_export_errors_total", "weir_export_dropped_total"] {
         registry.declare(name, .counter, "There is no export (export.type none).")
       }
-      return registry.declare("weir_export_consecutive_failures", .gauge, "There is no export (export.type none).")
+      return registry.declare(
+        "weir_export_consecutive_failures", .gauge, "There is no export (export.type none).")
     }
     exporter.register(in: registry)
     exporter.checkReachability { [weak run] warning in
@@ -122,7 +125,8 @@ final class RunExports {
       part.strong = count("weir_signal_strong_total", symbol)
       part.gaps = count("weir_signal_gaps_total", symbol)
       part.resyncs = count("weir_signal_resyncs_total", symbol)
-      part.lost = Int64(watch.sum("weir_harvest_symbol_lost_total", of: .harvest) { $0["symbol"] == symbol } ?? 0)
+      part.lost = Int64(
+        watch.sum("weir_harvest_symbol_lost_total", of: .harvest) { $0["symbol"] == symbol } ?? 0)
       counters.bySymbol[symbol] = part
     }
     return counters

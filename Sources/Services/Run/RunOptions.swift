@@ -121,7 +121,8 @@ public struct RunOptions: Sendable {
       ] + (rate.map { ["--rate", "\($0)"] } ?? []) + (faults.map { ["--faults", $0] } ?? [])
     case .harvest:
       return [
-        "weir", "harvest", "--venue", venueAddress, "--symbols", symbols.joined(separator: ","), "--out", tape,
+        "weir", "harvest", "--venue", venueAddress, "--symbols", symbols.joined(separator: ","), "--out",
+        tape,
       ] + common
     case .signal: return ["weir", "signal", tape, "--out", folder, "--sink", sink.rawValue] + common
     case .broker, .report:

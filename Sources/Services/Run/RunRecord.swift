@@ -178,6 +178,11 @@ struct RunRecord {
     return true
   }
 
+  /// The rules were replaced: what fired by the old ones is over.
+  mutating func recoverAll(at time: UnixNanos) {
+    for index in alerts.indices where alerts[index].recoveredAt == nil { alerts[index].recoveredAt = time }
+  }
+
   mutating func degrade(_ transition: JSONValue) {
     if degradations.count == RunRecord.alertsMax { degradations.removeFirst() }
     degradations.append(transition)

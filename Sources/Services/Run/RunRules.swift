@@ -44,7 +44,8 @@ final class RunRules {
     }
     candidates += ["/etc/weir/alerts.yaml", "/usr/share/weir/alerts.yaml"]
     guard let found = candidates.first(where: { Files.exists($0) }) else {
-      throw FileError("find the alert rules (run.rules), the last place looked at being", candidates.last!, code: ENOENT)
+      throw FileError(
+        "find the alert rules (run.rules), the last place looked at being", candidates.last!, code: ENOENT)
     }
     return found
   }
@@ -74,11 +75,12 @@ final class RunRules {
   func reload(_ configuration: WeirConfiguration) throws {
     let path = try RunRules.find(configuration.run.rules)
     let loaded = RunRules.applicable(try RuleSet(loading: path), to: run.options.plan)
-        self.path = path
+    self.path = path
     rules = loaded
     engine = AlertEngine(loaded)
     ladder = DegradeLadder(loaded)
     store = MetricStore(for: loaded)
+    run.record.recoverAll(at: run.steadyNow)
     run.watch.alertEffects = RunEffects()
     run.watch.ladderEffects = RunEffects()
     run.watch.applyEffects(by: "reload")
@@ -97,7 +99,7 @@ final class RunRules {
     guard run.supervision.phase == .running else { return }
     let step = engine.step(now: now, store)
     for event in step.events { take(event) }
-    if !step.notifications.isEmpty { run.watch.exports.deliver(step.notifications.map(RunRules.notice)) }
+    if !step.notifications.isEmpty { run.watch.exports.deliver(RunRules.notices(step)) }
     let transitions = ladder.step(now: now, store)
     for transition in transitions {
       run.record.degrade(transition.json)
@@ -143,7 +145,16 @@ final class RunRules {
     }
   }
 
-  private static func notice(_ notification: AlertNotification) -> AlertNotice {
+  private static func notices(_ step: AlertEngine.Step) -> [AlertNotice] {
+    step.notifications.map { notification in
+      let event = step.events.first {
+        $0.rule == notification.rule && notification.labels.contains($0.labels)
+      }
+      return notice(notification, firedAt: event?.firedAt ?? notification.at)
+    }
+  }
+
+  private static func notice(_ notification: AlertNotification, firedAt: UnixNanos) -> AlertNotice {
     AlertNotice(
       rule: notification.rule.isEmpty ? notification.kind.rawValue : notification.rule,
       level: AlertNotice.Level(rawValue: notification.level.rawValue) ?? .p2,
@@ -151,7 +162,7 @@ final class RunRules {
       state: notification.kind == .recovered || notification.kind == .stormEnded ? .recovered : .firing,
       labels: notification.labels.count == 1
         ? notification.labels[0].labels.map { .init($0.name, $0.value) } : [],
-      value: nil, firedAt: notification.at,
+      value: nil, firedAt: firedAt,
       recoveredAt: notification.kind == .recovered ? notification.at : nil, detail: notification.text,
       runbook: notification.runbook)
   }

@@ -78,7 +78,9 @@ extension RunService {
   // MARK: Reload
 
   /// Sockets are open and services are started by then.
-  private static let fixedKeys: Set<String> = ["run.metrics_port", "run.symbols", "run.venue", "run.log_format"]
+  private static let fixedKeys: Set<String> = [
+    "run.metrics_port", "run.symbols", "run.venue", "run.log_format",
+  ]
 
   /// Loads the configuration again and takes over what a running run can: an invalid one changes nothing.
   ///
@@ -93,7 +95,9 @@ extension RunService {
       if record.reloads.count < RunRecord.reloadsMax { record.reloads.append(entry) }
       return entry
     }
-    guard let reloadConfiguration else { return .failure(.refused("this run has no configuration to reload")) }
+    guard let reloadConfiguration else {
+      return .failure(.refused("this run has no configuration to reload"))
+    }
     let loaded: ReloadedConfiguration
     do {
       loaded = try reloadConfiguration()
@@ -133,7 +137,8 @@ extension RunService {
     log.info(
       "reloaded",
       [
-        "applied": .text(applied.joined(separator: ",")), "need_a_new_run": .text(kept.joined(separator: ",")),
+        "applied": .text(applied.joined(separator: ",")),
+        "need_a_new_run": .text(kept.joined(separator: ",")),
         "config_version": .text(loaded.version),
       ])
     return .success(

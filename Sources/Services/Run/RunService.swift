@@ -112,7 +112,8 @@ public final class RunService {
     try writeManifest(state: "running")
     try watch.begin()
     if let minutes = options.minutes {
-      loop.after(Int64(minutes * Double(Nanoseconds.minute))) { [unowned self] in stop(reason: "time is over") }
+      loop.after(Int64(minutes * Double(Nanoseconds.minute))) { [unowned self] in stop(reason: "time is over")
+      }
     }
     every({ $0.healthSeconds }) { [unowned self] in checkHealth() }
     every({ $0.scrapeSeconds }) { [unowned self] in
@@ -193,9 +194,11 @@ public final class RunService {
       log.warning("killed", ["process": .text(service.rawValue)])
       children[service]?.kill()
     case .drain(let service):
-      children[service]?.request("drain", .object([]), timeoutNs: 5 * Nanoseconds.second) { [weak self] result in
+      children[service]?.request("drain", .object([]), timeoutNs: 5 * Nanoseconds.second) {
+        [weak self] result in
         if case .failure(let error) = result {
-          self?.log.warning("drain_refused", ["process": .text(service.rawValue), "reason": .text("\(error)")])
+          self?.log.warning(
+            "drain_refused", ["process": .text(service.rawValue), "reason": .text("\(error)")])
         }
       }
     case .finish:
@@ -281,7 +284,8 @@ public final class RunService {
     guard !asked.isEmpty else { return concludeLook(answers) }
     var waiting = asked.count
     for (service, port) in asked {
-      client.request("GET", "http://127.0.0.1:\(port)/readyz", timeoutNs: RunService.requestNs) { [weak self] in
+      client.request("GET", "http://127.0.0.1:\(port)/readyz", timeoutNs: RunService.requestNs) {
+        [weak self] in
         if case .success(let response) = $0 { answers[service] = response.status == 200 }
         waiting -= 1
         if waiting == 0 { self?.concludeLook(answers) }

@@ -69,7 +69,9 @@ final class RunWatch {
     for definition in RunWatch.announced { registry.declare(definition) }
     registry.onCollect { [unowned self] in
       for name in services {
-        guard let service = ServiceName(rawValue: name), let member = run.supervision[service] else { continue }
+        guard let service = ServiceName(rawValue: name), let member = run.supervision[service] else {
+          continue
+        }
         let use = run.record.resources[name] ?? .init()
         gauge("up", "1 while the process is ready", name, member.isReady ? 1 : 0)
         gauge("unhealthy", "1 once it is not restarted any more", name, member.state == .unhealthy ? 1 : 0)
@@ -174,7 +176,9 @@ final class RunWatch {
     _ commands: [(name: String, JSONValue)], _ wanted: RunEffects, _ done: @escaping (String?) -> Void
   ) {
     guard !commands.isEmpty else { return done(nil) }
-    guard let harvest = run.children[.harvest] else { return done("harvest is not running; it is tried again") }
+    guard let harvest = run.children[.harvest] else {
+      return done("harvest is not running; it is tried again")
+    }
     applied = wanted
     var waiting = commands.count
     var problem: String?

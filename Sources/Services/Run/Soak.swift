@@ -99,7 +99,9 @@ public final class Soak {
 
   private var missingFiles: [String] {
     let names = (try? Files.list(options.folder)) ?? []
-    var missing = ["run_manifest.json", "source_manifest.json", "parity_diff.json"].filter { !names.contains($0) }
+    var missing = ["run_manifest.json", "source_manifest.json", "parity_diff.json"].filter {
+      !names.contains($0)
+    }
     for suffix in [".json", ".md"]
     where !names.contains(where: { $0.hasPrefix("summary_") && $0.hasSuffix(suffix) }) {
       missing.append("summary_<day>\(suffix)")

@@ -31,12 +31,16 @@ public struct SoakVerdict: Sendable {
     leftOver: [Int32], replaySHA256: String, hasExport: Bool, missingFiles: [String]
   ) {
     func number(_ value: JSONValue?) -> Double? { value?.text.flatMap { Double($0) } }
-    func text(_ value: Double?, _ decimals: Int = 0) -> String { JSONValue.rounded(value, decimals).text ?? "none" }
+    func text(_ value: Double?, _ decimals: Int = 0) -> String {
+      JSONValue.rounded(value, decimals).text ?? "none"
+    }
 
     add("exit code of the run", exit.map { "\($0)" } ?? "none", "0", exit?.code == 0)
 
     let share = number(manifest["health"]?["green_share"])
-    add("health green", text(share.map { $0 * 100 }, 2) + " %", "≥ 98 %", (share ?? 0) >= 0.98, "100 %", share == 1)
+    add(
+      "health green", text(share.map { $0 * 100 }, 2) + " %", "≥ 98 %", (share ?? 0) >= 0.98, "100 %",
+      share == 1)
 
     let restarts = (manifest["restart_backoff_pattern"]?.elements ?? [])
       .filter { $0["process"]?.text == "signal" }
@@ -46,14 +50,17 @@ public struct SoakVerdict: Sendable {
       "signal stage killed and ready again", wasKilled ? text(readyMs, 0) + " ms" : "no fault", "≤ 12000 ms",
       wasKilled && (readyMs ?? .infinity) <= 12_000, "< 1000 ms", (readyMs ?? .infinity) < 1000)
     add(
-      "restart_backoff_pattern", "\(restarts.count) restart of signal", "1", !wasKilled || restarts.count == 1)
+      "restart_backoff_pattern", "\(restarts.count) restart of signal", "1", !wasKilled || restarts.count == 1
+    )
     let others = (manifest["status"]?["processes"]?.members ?? []).filter { $0.key != "signal" }
       .compactMap { $0.value["restart_count"]?.integer }.reduce(0, +)
     add("other restarts", "\(others)", "0", others == 0)
 
     let order = (manifest["shutdown_order"]?.elements ?? []).compactMap(\.text)
     let expected = SoakVerdict.shutdownOrder.filter { order.contains($0) }
-    add("order of shutdown", order.joined(separator: " "), "report … harvest", order == expected && order.count > 3)
+    add(
+      "order of shutdown", order.joined(separator: " "), "report … harvest",
+      order == expected && order.count > 3)
     add("processes left over", "\(leftOver.count)", "0", leftOver.isEmpty)
     let unread = manifest["unread_records"]?.integer
     add("records left unread", unread.map { "\($0)" } ?? "none", "0", unread == 0)
@@ -75,7 +82,8 @@ public struct SoakVerdict: Sendable {
     add("parity of the sinks", parity?["value"]?.text ?? "none", "exact", parity?["holds"]?.boolean == true)
     let live = summary["signals_sha256"]?.text ?? "none"
     add(
-      "signals = replay of the tape", live == replaySHA256 ? "same bytes" : "\(live.prefix(8)) ≠ \(replaySHA256.prefix(8))",
+      "signals = replay of the tape",
+      live == replaySHA256 ? "same bytes" : "\(live.prefix(8)) ≠ \(replaySHA256.prefix(8))",
       "same bytes", live == replaySHA256)
 
     let harvester = manifest["harvester_metrics"]
@@ -91,7 +99,9 @@ public struct SoakVerdict: Sendable {
 
     addResources(manifest["resource_usage"], minutes: minutes)
     let missing = missingFiles + SoakVerdict.fields.filter { manifest[$0] == nil || manifest[$0] == .null }
-    add("manifests complete", missing.isEmpty ? "yes" : "missing " + missing.joined(separator: ", "), "yes", missing.isEmpty)
+    add(
+      "manifests complete", missing.isEmpty ? "yes" : "missing " + missing.joined(separator: ", "), "yes",
+      missing.isEmpty)
   }
 
   private mutating func addResources(_ usage: JSONValue?, minutes: Double) {
@@ -105,7 +115,8 @@ public struct SoakVerdict: Sendable {
       // The slope of a short soak is noise and start-up; over an hour it must be level.
       let isLevel = minutes < 30 || (growth ?? 0) < 8
       add(
-        "RSS of \(member.key)", "\(megabytes) MB\(words)", "< 600 MB, level", megabytes < 600 && isLevel, "< 40 MB",
+        "RSS of \(member.key)", "\(megabytes) MB\(words)", "< 600 MB, level", megabytes < 600 && isLevel,
+        "< 40 MB",
         megabytes < 40)
     }
     let files = number(usage?["max_open_files"]) ?? .infinity

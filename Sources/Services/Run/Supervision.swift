@@ -228,7 +228,9 @@ public struct Supervision: Sendable {
     case .giveUp:
       update(service) { $0.state = .unhealthy }
       // A run without its harvester or signal stage is no run; one without reports still records.
-      if service == .harvest, phase == .running { stop(nowNs, reason: "harvest cannot be kept alive: \(reason)") }
+      if service == .harvest, phase == .running {
+        stop(nowNs, reason: "harvest cannot be kept alive: \(reason)")
+      }
     }
   }
 
@@ -362,7 +364,9 @@ public struct Supervision: Sendable {
     }
     let harvest = self[.harvest]
     let isSourceDone = harvest == nil || harvest!.isDrained || !harvest!.isRunning
-    let consumers = members.filter { $0.service != .venue && $0.service != .harvest && $0.state != .unhealthy }
+    let consumers = members.filter {
+      $0.service != .venue && $0.service != .harvest && $0.state != .unhealthy
+    }
     let areUp = consumers.allSatisfy { $0.isReady || $0.state == .stopped }
     // A beat tells of a second ago: positions count once each consumer has been heard after the last change.
     let isQuiet = nowNs - quietSinceNs >= Supervision.quietNs

@@ -49,9 +49,11 @@ extension StrategyControl: Checkpointed {
   private var numbers: [Double] {
     get {
       [
-        fusion.weightOFI, fusion.weightCVD, fusion.lagMaxMs, fusion.staleMs, fusion.base.signal, fusion.base.strong,
+        fusion.weightOFI, fusion.weightCVD, fusion.lagMaxMs, fusion.staleMs, fusion.base.signal,
+        fusion.base.strong,
         fusion.active.signal, fusion.active.strong, fusion.quiet.signal, fusion.quiet.strong,
-        fusion.hysteresisRatio, fusion.flipMargin, gates.missingRatioMax, gates.lagMsMax, gates.stalenessMsMax,
+        fusion.hysteresisRatio, fusion.flipMargin, gates.missingRatioMax, gates.lagMsMax,
+        gates.stalenessMsMax,
         gates.spreadBpsMax, gates.consistencyMin, gates.scoreMin,
       ]
     }
@@ -62,7 +64,9 @@ extension StrategyControl: Checkpointed {
       fusion.active = .init(signal: newValue[6], strong: newValue[7])
       fusion.quiet = .init(signal: newValue[8], strong: newValue[9])
       (fusion.hysteresisRatio, fusion.flipMargin) = (newValue[10], newValue[11])
-      (gates.missingRatioMax, gates.lagMsMax, gates.stalenessMsMax) = (newValue[12], newValue[13], newValue[14])
+      (gates.missingRatioMax, gates.lagMsMax, gates.stalenessMsMax) = (
+        newValue[12], newValue[13], newValue[14]
+      )
       (gates.spreadBpsMax, gates.consistencyMin, gates.scoreMin) = (newValue[15], newValue[16], newValue[17])
     }
   }
@@ -100,7 +104,9 @@ extension StrategyState: Checkpointed {
   public mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
     nsInRegime = try reader.words(max: 3)
     let counts = try reader.words(max: 5)
-    guard nsInRegime.count == 3, counts.count == 5 else { throw reader.failure("too few counts of the strategy") }
+    guard nsInRegime.count == 3, counts.count == 5 else {
+      throw reader.failure("too few counts of the strategy")
+    }
     (lastChangeNs, controlsApplied, controlErrors) = (counts[0], counts[1], counts[2])
     (parameterUpdates, parameterFailures) = (counts[3], counts[4])
     sinceNs = try reader.optionalInteger()

@@ -239,7 +239,8 @@ struct SupervisionTests {
   @Test(arguments: 0..<200 as Range<UInt64>)
   func everyRunEnds(_ seed: UInt64) {
     var random = SeededRandom(seed: seed)
-    var world = World(random.below(2) == 0 ? [.harvest, .signal, .broker, .report] : [.venue, .harvest, .signal])
+    var world = World(
+      random.below(2) == 0 ? [.harvest, .signal, .broker, .report] : [.venue, .harvest, .signal])
     world.readiesAtOnce = random.below(4) != 0
     let stopAt = Int(random.below(30))
     for round in 0..<60 {
@@ -250,7 +251,9 @@ struct SupervisionTests {
       let members = world.supervision.members.filter(\.isRunning)
       if !members.isEmpty, random.below(2) == 0 {
         let victim = members[random.below(members.count)]
-        if victim.isReady || world.readiesAtOnce { world.crash(victim.service) } else {
+        if victim.isReady || world.readiesAtOnce {
+          world.crash(victim.service)
+        } else {
           world.supervision.ready(victim.service, world.nowNs)
           world.settle()
         }
@@ -261,6 +264,7 @@ struct SupervisionTests {
     #expect(world.supervision.phase == .done, "seed \(seed)")
     #expect(world.supervision.members.allSatisfy { !$0.isRunning }, "seed \(seed)")
     #expect(world.log.count { $0 == .finish } == 1, "seed \(seed)")
-    #expect(Set(world.supervision.shutdownOrder).count == world.supervision.shutdownOrder.count, "seed \(seed)")
+    #expect(
+      Set(world.supervision.shutdownOrder).count == world.supervision.shutdownOrder.count, "seed \(seed)")
   }
 }
