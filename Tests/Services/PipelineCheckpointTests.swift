@@ -208,6 +208,29 @@ struct PipelineCheckpointTests {
     }
   }
 
+  /// All that interventions change, parameters included, outlives the process.
+  @Test func interventionsAreRestored() throws {
+    var control = StrategyControl(quickConfiguration)
+    let texts = [
+      #"{"control":"mode","value":"quiet","by":"ctl"}"#, #"{"control":"mode","value":"active"}"#,
+      #"{"control":"shadow","value":"pause"}"#, #"{"control":"time_sync","value":"degraded"}"#,
+      #"{"control":"degrade","light_rows":true,"strong_only":false,"threshold_scale":1.25,"conservative_cost":true}"#,
+      #"{"control":"params","version":"0123456789ab","values":{"gates.lag_ms_max":500,"gates.dedupe_ms":70,"#
+        + #""fusion.active.strong":3.5,"fusion.flip_margin":0.25,"fusion.cooldown_ms":900,"fusion.weight_cvd":0.3}}"#,
+    ]
+    for (index, text) in texts.enumerated() {
+      try control.apply(Control(JSONValue(parsing: text)), at: Int64(index + 1) * 1_000_000_007)
+    }
+    var writer = CheckpointWriter()
+    writer.append("CTRL", control)
+    var restored = StrategyControl(quickConfiguration)
+    #expect(restored != control)
+    var reader = CheckpointReader(writer.bytes)
+    try reader.restore("CTRL", &restored)
+    try reader.finish()
+    #expect(restored == control)
+  }
+
   @Test func anEmptyPipelineIsRestored() throws {
     var subject = Subject(quickConfiguration)
     try subject.restore(subject.saved(), quickConfiguration)
@@ -221,14 +244,16 @@ struct PipelineCheckpointTests {
 struct CheckpointLayoutTests {
   @Test func everyFieldIsKnownToItsCheckpoint() {
     #expect(SignalCheckpoint.version == 1)
-    #expect(MemoryLayout<SignalPipeline>.size == 721)
+    #expect(MemoryLayout<SignalPipeline>.size == 1080)
+    #expect(MemoryLayout<StrategyControl>.size == 344)
+    #expect(MemoryLayout<StrategyState>.size == 65)
     #expect(MemoryLayout<PipelineTotals>.size == 88)
     #expect(MemoryLayout<Connections>.size == 8)
     #expect(MemoryLayout<FrameDecoder>.size == 173)
     #expect(MemoryLayout<InstrumentTable>.size == 32)
     #expect(MemoryLayout<SymbolState>.size == 1824)
     #expect(MemoryLayout<SymbolCounts>.size == 104)
-    #expect(MemoryLayout<SynchronizedBook>.size == 385)
+    #expect(MemoryLayout<SynchronizedBook>.size == 386)
     #expect(MemoryLayout<DepthBuffer>.size == 24)
     #expect(MemoryLayout<BookSync>.size == 9)
     #expect(MemoryLayout<Book>.size == 202)

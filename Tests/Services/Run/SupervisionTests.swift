@@ -155,7 +155,7 @@ struct SupervisionTests {
 
   @Test func aServiceWithoutABeatIsKilledAndStartedAgain() {
     var world = World { $0.heartbeatTimeoutSeconds = 5 }
-    world.advance(6, beating: false)
+    world.advance(8, beating: false)
     #expect(world.log.contains(.kill(.signal)))
     #expect(world.starts(.signal) == 2)
     #expect(world.supervision[.signal]?.beatsMissed == 1)
