@@ -245,7 +245,7 @@ struct CheckpointLayoutTests {
   @Test func everyFieldIsKnownToItsCheckpoint() {
     #expect(SignalCheckpoint.version == 1)
     #expect(MemoryLayout<SignalPipeline>.size == 1080)
-    #expect(MemoryLayout<StrategyControl>.size == 344)
+    #expect(MemoryLayout<StrategyControl>.size == 305)
     #expect(MemoryLayout<StrategyState>.size == 65)
     #expect(MemoryLayout<PipelineTotals>.size == 88)
     #expect(MemoryLayout<Connections>.size == 8)
