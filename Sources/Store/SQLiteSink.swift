@@ -88,7 +88,7 @@ public struct SQLiteSink: ~Copyable {
     }
     try connection.execute("PRAGMA synchronous = \(synchronous == .full ? "FULL" : "NORMAL")")
     try connection.execute("PRAGMA wal_autocheckpoint = 4000")
-    try connection.execute("PRAGMA cache_size = -8192")
+    try connection.execute("PRAGMA cache_size = -2048")
   }
 
   /// The columns with their types, as `signals` declares them.
