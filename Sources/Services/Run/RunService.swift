@@ -115,7 +115,9 @@ public final class RunService {
       loop.after(Int64(minutes * Double(Nanoseconds.minute))) { [unowned self] in stop(reason: "time is over")
       }
     }
-    every({ $0.healthSeconds }) { [unowned self] in checkHealth() }
+    // Off the full second: what cron or a script does on it would be seen half done each time.
+    let firstPeriod = EventLoop.monotonicNow() + 600 * Nanoseconds.millisecond
+    every({ $0.healthSeconds }, since: firstPeriod) { [unowned self] in checkHealth() }
     every({ $0.scrapeSeconds }) { [unowned self] in
       sampleResources()
       watch.scrape()
