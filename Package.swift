@@ -31,8 +31,9 @@ let package = Package(
     module("Book", ["Core"]),
     module("Flow", ["Core", "Book"]),
     module("Strategy", ["Core", "Flow"]),
-    module("Store", ["Core", "Strategy", "CSQLite", "CCrypto"]),
-    module("Report", ["Core", "Strategy", "Store"]),
+    module("Store", ["Core", "Flow", "Strategy", "CSQLite", "CCrypto"]),
+    module("Report", ["Core", "Flow", "Strategy", "Store"]),
+    module("Evaluation", ["Core", "Flow", "Strategy"]),
     // Without that flag: it opens every class's properties to other modules, and then each access on the hot path
     // is checked for exclusivity at run time (150 ns to send a message instead of 80).
     .target(name: "Net", dependencies: ["Core", "CSystem", "CTLS", "CHTTP", "CZlib"]),
@@ -45,14 +46,16 @@ let package = Package(
     module(
       "Services",
       [
-        "Core", "Tape", "Binance", "Book", "Flow", "Strategy", "Store", "Report", "Net", "Venue",
+        "Core", "Tape", "Binance", "Book", "Flow", "Strategy", "Store", "Report", "Evaluation", "Net",
+        "Venue",
         "Telemetry", "Rules", "Broker", "Configuration", "CZlib", "CZstd", "CSQLite", "CYAML", "CCrypto",
         "CSystem",
       ]),
     .executableTarget(
       name: "weir",
       dependencies: [
-        "Core", "Broker", "CommandLineKit", "Configuration", "Net", "Report", "Rules", "Services", "Store",
+        "Core", "Broker", "CommandLineKit", "Configuration", "Evaluation", "Net", "Report", "Rules",
+        "Services", "Store",
         "Tape", "Telemetry", "Venue",
       ], swiftSettings: stage),
     .executableTarget(
@@ -97,7 +100,8 @@ let package = Package(
     tests(
       "Services",
       [
-        "Binance", "Book", "Broker", "Configuration", "Core", "Flow", "Net", "Report", "Rules", "Store",
+        "Binance", "Book", "Broker", "Configuration", "Core", "Evaluation", "Flow", "Net", "Report", "Rules",
+        "Store",
         "Strategy",
         "Tape", "Telemetry", "Venue", "Services", "ProcessKit", "CZlib",
       ]),
@@ -110,8 +114,9 @@ let package = Package(
       ]),
     tests("Net", ["Core", "CSystem", "CTLS", "CZlib", "Net", "NetTestSupport"]),
     tests("Venue", ["Venue", "Core", "Binance", "Tape"]),
-    tests("Store", ["Core", "Strategy", "Store"]),
-    tests("Report", ["Core", "Strategy", "Store", "Report"]),
+    tests("Evaluation", ["Core", "Flow", "Strategy", "Evaluation"]),
+    tests("Store", ["Core", "Flow", "Strategy", "Store"]),
+    tests("Report", ["Core", "Flow", "Strategy", "Store", "Report"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -43,6 +43,17 @@ public struct ConfigKey<Root: Sendable>: Sendable {
       })
   }
 
+  /// The keys of a part that occurs several times, under `prefix`.
+  public static func section<Part: Sendable>(
+    _ prefix: String, _ part: WritableKeyPath<Root, Part> & Sendable, _ keys: [ConfigKey<Part>]
+  ) -> [ConfigKey] {
+    keys.map { key in
+      ConfigKey(
+        path: prefix + "." + key.path, type: key.type, documentation: key.documentation,
+        isSecret: key.isSecret, get: { key.get($0[keyPath: part]) }, set: { key.set(&$0[keyPath: part], $1) })
+    }
+  }
+
   /// A whole number within a range.
   public static func integer(
     _ path: String, _ field: WritableKeyPath<Root, Int> & Sendable, _ range: ClosedRange<Int>,

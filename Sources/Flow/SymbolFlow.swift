@@ -11,6 +11,8 @@ public struct FlowRow: Sendable {
   public var cvd: Int64
   public var quote: Quote?
   public var fused: FusedScore
+  /// Confirmed at this moment.
+  public var divergence = DivergenceKind.none
 }
 
 /// A symbol's order-flow state: OFI and CVD windows, their histories, and the score they give.

@@ -1,4 +1,5 @@
 import Core
+import Flow
 import Store
 import Strategy
 
@@ -17,6 +18,8 @@ extension Signal {
       let regime = [Regime.normal, .active, .quiet].first(where: { "\($0.name)" == row.text(.regime) }),
       let mode = Mode.allCases.first(where: { "\($0.name)" == row.text(.mode) }),
       let reason = GuardReason.allCases.first(where: { "\($0.name)" == row.text(.guardReason) ?? "" }),
+      let scenario = Scenario.allCases.first(where: { "\($0.name)" == row.text(.scenario) ?? "" }),
+      let divergence = DivergenceKind.allCases.first(where: { "\($0.name)" == row.text(.divType) ?? "" }),
       let trace = row.text(.traceID).flatMap({ UInt64($0, radix: 16) })
     else { return nil }
     var doubledMid: Int64?
@@ -38,6 +41,7 @@ extension Signal {
       dispersion: micros(.dispersion), doubledMid: doubledMid, priceScale: priceScale,
       spreadBps: micros(.spreadBps), lagMs: micros(.lagMs), stalenessMs: micros(.stalenessMs), regime: regime,
       kind: kind, confirmed: row.isConfirmed, guardReason: reason, qualityFlags: flags,
-      tapeSequence: Int64(bitPattern: trace), mode: mode)
+      tapeSequence: Int64(bitPattern: trace), mode: mode, scenario: scenario,
+      divergence: divergence)
   }
 }

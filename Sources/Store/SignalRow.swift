@@ -1,4 +1,5 @@
 import Core
+import Flow
 import Strategy
 
 /// The one mapping from a ``Signal`` to the values of its columns.
@@ -137,7 +138,9 @@ public struct SignalRow: ~Copyable {
     static let regime = kind + Signal.Kind.allCases.count
     static let mode = regime + 3
     static let guardReason = mode + Signal.Mode.allCases.count
-    static let count = guardReason + Signal.GuardReason.allCases.count
+    static let scenario = guardReason + Signal.GuardReason.allCases.count
+    static let divergence = scenario + Scenario.allCases.count
+    static let count = divergence + DivergenceKind.allCases.count
   }
 
   private mutating func fillSlots() {
@@ -151,6 +154,12 @@ public struct SignalRow: ~Copyable {
     for mode in Signal.Mode.allCases { setSlot(Slot.mode + Int(mode.rawValue), "\"", mode.name, "\"") }
     for reason in Signal.GuardReason.allCases {
       setSlot(Slot.guardReason + Int(reason.rawValue), "\"", reason.name, "\"")
+    }
+    for scenario in Scenario.allCases {
+      setSlot(Slot.scenario + Int(scenario.rawValue), "\"", scenario.name, "\"")
+    }
+    for kind in DivergenceKind.allCases {
+      setSlot(Slot.divergence + Int(kind.rawValue), "\"", kind.name, "\"")
     }
   }
 
@@ -199,7 +208,7 @@ public struct SignalRow: ~Copyable {
     putInteger(signal.receiveTime.rawValue, &cursor)
     let digitCount = cursor - digits
     cursor[0] = 0x2D
-    cursor[1] = signal.trigger == .grid ? 0x67 : 0x73
+    cursor[1] = signal.trigger.letter
     cursor += 2
     let idEnd = cursor
     cursor[0] = 0x22
@@ -228,8 +237,16 @@ public struct SignalRow: ~Copyable {
     micros(.stalenessMs, signal.stalenessMs, &cursor)
     fixed(.regime, Slot.regime + Int(signal.regime.rawValue), &cursor)
     fixed(.mode, Slot.mode + Int(signal.mode.rawValue), &cursor)
-    null(.scenario, &cursor)
-    null(.divType, &cursor)
+    if signal.scenario == .none {
+      null(.scenario, &cursor)
+    } else {
+      fixed(.scenario, Slot.scenario + Int(signal.scenario.rawValue), &cursor)
+    }
+    if signal.divergence == .none {
+      null(.divType, &cursor)
+    } else {
+      fixed(.divType, Slot.divergence + Int(signal.divergence.rawValue), &cursor)
+    }
     fixed(.signalType, Slot.kind + Int(signal.kind.rawValue), &cursor)
     boolean(.confirm, signal.confirmed, &cursor)
     boolean(.gating, signal.guardReason != .none, &cursor)
@@ -239,7 +256,7 @@ public struct SignalRow: ~Copyable {
       fixed(.guardReason, Slot.guardReason + Int(signal.guardReason.rawValue), &cursor)
     }
     qualityFlags(signal.qualityFlags, &cursor)
-    boolean(.shadow, false, &cursor)
+    boolean(.shadow, signal.trigger.isShadow, &cursor)
     put(slot: SignalColumn.configVersion.rawValue, &cursor)
     let isConfigured = signal.version == .configured
     if isConfigured {

@@ -63,11 +63,9 @@ public struct StoredRow: Equatable, Sendable {
 
   /// From the last letter of the id; `nil` for a foreign id.
   public var trigger: Signal.Trigger? {
-    switch signalID.utf8.suffix(2).map({ $0 }) {
-    case [0x2D, 0x67]: .grid
-    case [0x2D, 0x73]: .strong
-    default: nil
-    }
+    let end = signalID.utf8.suffix(2)
+    guard end.count == 2, end.first == 0x2D else { return nil }
+    return Signal.Trigger.allCases.first { $0.letter == end.last }
   }
 
   public var isStrong: Bool {

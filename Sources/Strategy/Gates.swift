@@ -38,6 +38,8 @@ public struct GateInput: Sendable {
   public var timeSyncIsDegraded: Bool
   /// Nothing but strong types is to be confirmed.
   public var onlyStrong: Bool
+  /// Of the row's scenario; nil where it has none.
+  public var scenario: ScenarioParameters?
   /// Tape time of the last resync and reconnect.
   public var resyncedAtMs: Int64?
   public var reconnectedAtMs: Int64?
@@ -46,7 +48,7 @@ public struct GateInput: Sendable {
     timeMs: Int64, isWarmingUp: Bool, kind: Signal.Kind, score: Double?, consistency: Double?, quote: Quote?,
     lagMs: Double,
     stalenessMs: Double, bookIsOutOfSync: Bool, missingRatio: Double, timeSyncIsDegraded: Bool,
-    onlyStrong: Bool = false, resyncedAtMs: Int64?, reconnectedAtMs: Int64?
+    onlyStrong: Bool = false, scenario: ScenarioParameters? = nil, resyncedAtMs: Int64?, reconnectedAtMs: Int64?
   ) {
     self.timeMs = timeMs
     self.isWarmingUp = isWarmingUp
@@ -60,6 +62,7 @@ public struct GateInput: Sendable {
     self.missingRatio = missingRatio
     self.timeSyncIsDegraded = timeSyncIsDegraded
     self.onlyStrong = onlyStrong
+    self.scenario = scenario
     self.resyncedAtMs = resyncedAtMs
     self.reconnectedAtMs = reconnectedAtMs
   }
@@ -103,6 +106,7 @@ public struct Gates: Sendable {
     if spread > c.spreadBpsMax { return .spread }
     if let consistency = input.consistency, consistency < c.consistencyMin { return .lowConsistency }
     if abs(score) < c.scoreMin { return .weak }
+    if input.kind != .neutral, let scenario = input.scenario, !scenario.admits(score) { return .belowEntry }
     if input.timeSyncIsDegraded { return .degradedTimeSync }
     if input.onlyStrong, input.kind != .neutral, !input.kind.isStrong { return .degraded }
     if within(c.resyncCooldownMs, input.resyncedAtMs, input.timeMs) { return .resyncCooldown }

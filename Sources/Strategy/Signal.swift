@@ -8,18 +8,34 @@ import Flow
 /// Column names, order and meaning: `Signal.columns`.
 public struct Signal: Equatable, Sendable {
   /// Why the row was made.
-  public enum Trigger: UInt8, Sendable {
+  public enum Trigger: UInt8, Sendable, CaseIterable {
     /// A point of the regular grid.
     case grid
     /// The type became strong between two grid points.
     case strong
+    /// A shadow channel's signal: CVD alone, another fusion, a divergence.
+    case shadowCVD, shadowFusion, shadowDivergence
+
+    public var isShadow: Bool { rawValue >= Trigger.shadowCVD.rawValue }
+
+    /// The last letter of a row's id.
+    public var letter: UInt8 {
+      switch self {
+      case .grid: 0x67
+      case .strong: 0x73
+      case .shadowCVD: 0x63
+      case .shadowFusion: 0x66
+      case .shadowDivergence: 0x64
+      }
+    }
   }
 
   public typealias Kind = SignalKind
 
   /// Why a row was not confirmed. Order: the first that applies is the one given.
   public enum GuardReason: UInt8, Sendable, CaseIterable {
-    case none, warmup, depthGap, missing, lag, spread, lowConsistency, weak, degradedTimeSync, degraded,
+    case none, warmup, depthGap, missing, lag, spread, lowConsistency, weak, belowEntry, degradedTimeSync,
+      degraded,
       resyncCooldown, reconnectCooldown, reverseCooldown, dedupe
 
     /// Empty for `none`.
@@ -33,6 +49,7 @@ public struct Signal: Equatable, Sendable {
       case .spread: "spread"
       case .lowConsistency: "low_consistency"
       case .weak: "weak"
+      case .belowEntry: "below_entry"
       case .degradedTimeSync: "degraded_time_sync"
       case .degraded: "degraded"
       case .resyncCooldown: "resync_cooldown"
@@ -101,6 +118,9 @@ public struct Signal: Equatable, Sendable {
   /// `seq` of the last tape record that entered the row; the row's trace.
   public var tapeSequence: Int64
   public var mode: Mode
+  public var scenario: Scenario
+  /// Confirmed at this row's time.
+  public var divergence: DivergenceKind
   /// Of the parameters in use.
   public var version: ParameterVersion
 
@@ -109,7 +129,8 @@ public struct Signal: Equatable, Sendable {
     ofi: Micros, cvd: Int64, quantityScale: DecimalScale, consistency: Micros, dispersion: Micros,
     doubledMid: Int64?, priceScale: DecimalScale, spreadBps: Micros, lagMs: Micros, stalenessMs: Micros,
     regime: Regime, kind: Kind, confirmed: Bool, guardReason: GuardReason, qualityFlags: QualityFlags,
-    tapeSequence: Int64, mode: Mode = .auto, version: ParameterVersion = .configured
+    tapeSequence: Int64, mode: Mode = .auto, scenario: Scenario = .none, divergence: DivergenceKind = .none,
+    version: ParameterVersion = .configured
   ) {
     self.trigger = trigger
     self.receiveTime = receiveTime
@@ -134,6 +155,8 @@ public struct Signal: Equatable, Sendable {
     self.qualityFlags = qualityFlags
     self.tapeSequence = tapeSequence
     self.mode = mode
+    self.scenario = scenario
+    self.divergence = divergence
     self.version = version
   }
 
@@ -150,7 +173,8 @@ public struct Signal: Equatable, Sendable {
     writer.append(symbolName)
     writer.append(byte: 0x2D)
     writer.append(integer: receiveTime.rawValue)
-    writer.append(trigger == .grid ? "-g" : "-s")
+    writer.append(byte: 0x2D)
+    writer.append(byte: trigger.letter)
   }
 
   /// 16 hexadecimal digits of the tape's `seq`.

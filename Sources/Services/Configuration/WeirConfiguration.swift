@@ -115,7 +115,8 @@ extension WeirConfiguration {
   /// The key table: what `config/defaults.yaml`, `WEIR__…` variables and `--set` may say.
   public static let schema = ConfigSchema(
     defaults: WeirConfiguration(),
-    keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + brokerKeys + storageKeys
+    keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + strategyKeys
+      + scenarioKeys + divergenceKeys + brokerKeys + storageKeys
       + exportKeys,
     maps: [
       ConfigMap(
@@ -256,6 +257,6 @@ extension WeirConfiguration {
       "must not exceed fusion.cooldown_ms")
     for issue in root.harvest.issues { demand(false, "harvest." + issue.key, issue.message) }
     for issue in root.run.issues { demand(false, "run." + issue.key, issue.message) }
-    return issues + root.exportChecks
+    return issues + root.strategyChecks + root.exportChecks
   }
 }

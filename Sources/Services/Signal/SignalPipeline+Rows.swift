@@ -31,6 +31,7 @@ extension SignalPipeline {
     if row.fused.flags.contains(.degradedCVDOnly) { (lagMs, stalenessMs) = cvd }
     let bookIsOutOfSync = state.pointee.flow.hasBook && !state.pointee.book.isSynchronized
     state.pointee.messages.expire(before: timeMs / 1000 - 60)
+    let scenario = Scenario(control.regime, volatilityIsHigh: state.pointee.volatilityIsHigh)
     let decision = state.pointee.gates.step(
       GateInput(
         timeMs: timeMs, isWarmingUp: !state.pointee.flow.isWarm, kind: kind, score: row.fused.score,
@@ -38,7 +39,8 @@ extension SignalPipeline {
         quote: row.quote, lagMs: lagMs, stalenessMs: stalenessMs, bookIsOutOfSync: bookIsOutOfSync,
         missingRatio: state.pointee.missingRatio(at: timeMs),
         timeSyncIsDegraded: timeSyncIsDegraded || control.timeSyncIsForced,
-        onlyStrong: control.degradation.strongOnly, resyncedAtMs: state.pointee.resyncedAtMs,
+        onlyStrong: control.degradation.strongOnly, scenario: control.scenarios[scenario],
+        resyncedAtMs: state.pointee.resyncedAtMs,
         reconnectedAtMs: state.pointee.reconnectedAtMs))
 
     var flags = row.fused.flags
@@ -65,7 +67,7 @@ extension SignalPipeline {
         spreadBps: Micros(row.quote.flatMap { Gates.spreadBps($0) }), lagMs: Micros(lagMs),
         stalenessMs: Micros(stalenessMs), regime: control.regime, kind: kind, confirmed: decision.confirmed,
         guardReason: decision.reason, qualityFlags: flags, tapeSequence: state.pointee.lastSequence,
-        mode: control.mode, version: control.version))
+        mode: control.mode, scenario: scenario, divergence: row.divergence, version: control.version))
 
     state.pointee.counts.signals += 1
     if decision.confirmed {

@@ -9,6 +9,9 @@ import Tape
 public struct SignalConfiguration: Equatable, Sendable {
   public var flow = FlowConfiguration()
   public var gates = GateConfiguration()
+  public var strategy = StrategyConfiguration()
+  public var divergence = DivergenceConfiguration()
+  public var shadow = ShadowConfiguration()
   /// Longer silences of the whole tape are not filled with rows, seconds.
   public var idleRowsSecondsMax = 60
 

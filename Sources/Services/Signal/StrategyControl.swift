@@ -13,12 +13,15 @@ public struct StrategyControl: Equatable, Sendable {
   public var degradation = Degradation()
   public var fusion: FusionConfiguration
   public var gates: GateConfiguration
+  public var scenarios: ScenarioTable
   public var version = ParameterVersion.configured
   public var state = StrategyState()
 
   init(_ configuration: SignalConfiguration) {
     fusion = configuration.flow.fusion
     gates = configuration.gates
+    scenarios = configuration.strategy.scenarios
+    mode = configuration.strategy.mode
   }
 
   /// Nothing chooses between quiet and active by itself: unforced, the regime is normal.

@@ -27,6 +27,8 @@ struct SymbolState: ~Copyable {
   /// Messages received and missing, in seconds of tape time over the last minute.
   var messages = SlidingSum(windowMs: 60, width: 2)
   var lastSequence: Int64 = 0
+  /// Against the symbol's own recent past; nil until it is told.
+  var volatilityIsHigh: Bool?
 
   var counts = SymbolCounts()
 
