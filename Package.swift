@@ -32,8 +32,9 @@ let package = Package(
     module("Flow", ["Core", "Book"]),
     module("Strategy", ["Core", "Flow"]),
     module("Store", ["Core", "Flow", "Strategy", "CSQLite", "CCrypto"]),
-    module("Report", ["Core", "Flow", "Strategy", "Store"]),
-    module("Evaluation", ["Core", "Flow", "Strategy"]),
+    module("Chart", ["Core"]),
+    module("Report", ["Chart", "Core", "Flow", "Strategy", "Store"]),
+    module("Evaluation", ["Chart", "Core", "Flow", "Strategy"]),
     // Without that flag: it opens every class's properties to other modules, and then each access on the hot path
     // is checked for exclusivity at run time (150 ns to send a message instead of 80).
     .target(name: "Net", dependencies: ["Core", "CSystem", "CTLS", "CHTTP", "CZlib"]),

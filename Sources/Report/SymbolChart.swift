@@ -1,3 +1,4 @@
+import Chart
 import Core
 
 /// One symbol's day as a picture: price with its confirmed signals, OFI, CVD and score on one time axis.

@@ -1,27 +1,29 @@
 import Core
 
 /// Text of an SVG document; everything foreign is escaped, numbers have at most one decimal.
-struct SVGWriter: ~Copyable {
+public struct SVGWriter: ~Copyable {
   private var writer = ByteWriter(capacity: 1 << 16)
 
+  public init() {}
+
   /// Own markup, as it is.
-  mutating func raw(_ text: StaticString) { writer.append(text) }
+  public mutating func raw(_ text: StaticString) { writer.append(text) }
 
   /// Own markup made at run time; never foreign text.
-  mutating func markup(_ text: String) { writer.append(text) }
+  public mutating func markup(_ text: String) { writer.append(text) }
 
-  mutating func number(_ value: Double) {
+  public mutating func number(_ value: Double) {
     let tenths = (value * 10).rounded()
     writer.append(decimal: tenths.magnitude < 1e12 ? Int64(tenths) : 0, decimals: 1, trimmed: true)
   }
 
-  mutating func point(_ x: Double, _ y: Double) {
+  public mutating func point(_ x: Double, _ y: Double) {
     number(x)
     writer.append(byte: 0x20)
     number(y)
   }
 
-  mutating func attribute(_ name: StaticString, _ value: Double) {
+  public mutating func attribute(_ name: StaticString, _ value: Double) {
     writer.append(byte: 0x20)
     writer.append(name)
     writer.append("=\"")
@@ -32,7 +34,7 @@ struct SVGWriter: ~Copyable {
   /// Foreign text as element content or attribute value.
   ///
   /// Characters that XML 1.0 forbids even when escaped become U+FFFD.
-  mutating func escaped(_ text: String) {
+  public mutating func escaped(_ text: String) {
     for scalar in text.unicodeScalars {
       switch scalar {
       case "&": writer.append("&amp;")
@@ -48,7 +50,7 @@ struct SVGWriter: ~Copyable {
     }
   }
 
-  mutating func text(
+  public mutating func text(
     _ x: Double, _ y: Double, class name: StaticString, anchor: StaticString = "start", _ content: String
   ) {
     writer.append("<text")
@@ -63,7 +65,8 @@ struct SVGWriter: ~Copyable {
     writer.append("</text>\n")
   }
 
-  mutating func line(_ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double, class name: StaticString) {
+  public mutating func line(_ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double, class name: StaticString)
+  {
     writer.append("<line")
     attribute("x1", x1)
     attribute("y1", y1)
@@ -74,5 +77,5 @@ struct SVGWriter: ~Copyable {
     writer.append("\"/>\n")
   }
 
-  consuming func finish() -> String { writer.string() }
+  public consuming func finish() -> String { writer.string() }
 }

@@ -5,16 +5,16 @@ import Glibc
 ///
 /// Steps are 1, 2 or 5 times a power of ten. Source: P. Heckbert, "Nice Numbers for Graph Labels", Graphics
 /// Gems (1990).
-struct ChartAxis {
-  let low: Double
-  let high: Double
-  let ticks: [Double]
+public struct ChartAxis {
+  public let low: Double
+  public let high: Double
+  public let ticks: [Double]
   private let decimals: Int
   private let divisor: Double
   private let suffix: String
 
   /// An axis over a range, widened a little so that no line runs along the frame.
-  init(covering range: ClosedRange<Double>, ticksMax: Int, compact: Bool) {
+  public init(covering range: ClosedRange<Double>, ticksMax: Int, compact: Bool) {
     var low = range.lowerBound
     var high = range.upperBound
     if high - low <= max(abs(low), abs(high)) * 1e-12 {
@@ -46,11 +46,12 @@ struct ChartAxis {
     decimals = max(0, min(9, -Int(floor(log10(step / divisor) + 1e-9))))
   }
 
-  func position(_ value: Double, top: Double, height: Double) -> Double {
+  /// Where a value lies, from `top` down.
+  public func position(_ value: Double, top: Double, height: Double) -> Double {
     top + height * (high - value) / (high - low)
   }
 
-  func label(_ value: Double) -> String {
+  public func label(_ value: Double) -> String {
     let scaled = (value / divisor * Double(powerOfTen(decimals))).rounded()
     guard scaled.magnitude < 9e18 else { return String(value) }
     return DecimalScale(decimals).text(Int64(scaled)).replacingMinus() + suffix
@@ -60,43 +61,4 @@ struct ChartAxis {
 extension String {
   /// The typographic minus sign, as wide as a plus.
   fileprivate func replacingMinus() -> String { hasPrefix("-") ? "−" + dropFirst() : self }
-}
-
-/// Round moments along a time axis.
-struct TimeAxis {
-  let start: Int64
-  let end: Int64
-  let stepNs: Int64
-
-  private static let stepsSeconds: [Int64] = [
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200, 86_400,
-  ]
-
-  init(start: Int64, end: Int64, ticksMax: Int) {
-    self.start = start
-    self.end = max(end, start + Nanoseconds.second)
-    let wanted = (self.end - start) / Int64(ticksMax)
-    let steps = TimeAxis.stepsSeconds.map { $0 * Nanoseconds.second }
-    stepNs = steps.first { $0 >= wanted } ?? steps.last!
-  }
-
-  var ticks: [Int64] {
-    var ticks: [Int64] = []
-    var tick = floorDivide(start + stepNs - 1, stepNs) * stepNs
-    while tick <= end, ticks.count < 100 {
-      ticks.append(tick)
-      tick += stepNs
-    }
-    return ticks
-  }
-
-  /// `23:57`, with seconds where the steps need them.
-  func label(_ tick: Int64) -> String {
-    let text = UTCDate(UnixNanos(tick)).timeText
-    return stepNs % Nanoseconds.minute == 0 ? String(text.prefix(5)) : text
-  }
-
-  func position(_ time: Double, left: Double, width: Double) -> Double {
-    left + width * (time - Double(start)) / Double(end - start)
-  }
 }
