@@ -34,11 +34,13 @@ public struct LoadedConfig<Root: Sendable>: Sendable {
   ///
   /// Loading the text again gives the same configuration, except for secrets: those are shown as
   /// `<redacted>`, which the loader refuses, or left out.
-  public func render(omitsSecrets: Bool = false) -> String {
+  ///
+  /// - Parameter showsOrigins: without it there are no such comments, and equal configurations have equal texts.
+  public func render(omitsSecrets: Bool = false, showsOrigins: Bool = true) -> String {
     var outline = ConfigOutline()
     for key in schema.allKeys(in: value) where !(omitsSecrets && key.isSecret) {
       let origin = origin(of: key.path)
-      let note = origin == .builtIn ? nil : origin.description
+      let note = origin == .builtIn || !showsOrigins ? nil : origin.description
       outline.add(key.path, shown(key), note: note)
     }
     for map in schema.maps {
@@ -46,7 +48,8 @@ public struct LoadedConfig<Root: Sendable>: Sendable {
       if names.isEmpty { outline.add(map.path, "{}", note: nil) }
       for name in names { outline.keep("\(map.path).\(name)") }
     }
-    return "# version \(version); what has no comment is the default\n" + outline.text
+    let legend = showsOrigins ? "; what has no comment is the default" : ""
+    return "# version \(version)\(legend)\n" + outline.text
   }
 
   /// `nil` for a key that has no value and so cannot be written.

@@ -31,7 +31,8 @@ enum ReplayCommand {
         sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
         speed: try speed(arguments.text("speed")!),
         finalBooks: arguments.text("final-books"), configuration: Configuring.withReportZone(loaded),
-        configurationVersion: loaded.version)
+        configurationVersion: loaded.version,
+        configurationText: loaded.render(omitsSecrets: true, showsOrigins: false))
     ) { progress.update($0) }
     progress.finish()
     return try print(result, arguments)

@@ -38,7 +38,8 @@ enum SignalCommand {
           tape: arguments.argument("tape"), out: arguments.text("out")!,
           sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
           finalBooks: arguments.text("final-books"), configuration: Configuring.withReportZone(loaded),
-          configurationVersion: loaded.version),
+          configurationVersion: loaded.version,
+          configurationText: loaded.render(omitsSecrets: true, showsOrigins: false)),
         follower: .init(idleSecondsMax: arguments.double("idle-s"), minutes: arguments.double("minutes")),
         metricsPort: arguments.integer("metrics-port").map(UInt16.init), isSupervised: isSupervised))
     let console = arguments.console

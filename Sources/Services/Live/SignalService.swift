@@ -141,6 +141,7 @@ public final class SignalService {
     self.identity = identity
     let lock = try SignalLock(options.run.out)
     try identity.claim(options.run.out)
+    try options.run.keepConfiguration()
     if let stage = try resume(identity, lock) { return stage }
     let stage = Stage(try SignalRun(options.run, lock), reader)
     follower.hasRead(first!)

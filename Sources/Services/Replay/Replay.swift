@@ -16,10 +16,12 @@ public struct ReplayOptions: Sendable {
   public var finalBooks: String?
   public var configuration: WeirConfiguration
   public var configurationVersion: String
+  /// The merged configuration as YAML, without secrets, to be kept in the run's folder; nil: not kept.
+  public var configurationText: String?
 
   public init(
     tape: String, out: String, sink: SignalSinkSet.Choice, speed: Double? = nil, finalBooks: String? = nil,
-    configuration: WeirConfiguration, configurationVersion: String
+    configuration: WeirConfiguration, configurationVersion: String, configurationText: String? = nil
   ) {
     self.tape = tape
     self.out = out
@@ -28,6 +30,7 @@ public struct ReplayOptions: Sendable {
     self.finalBooks = finalBooks
     self.configuration = configuration
     self.configurationVersion = configurationVersion
+    self.configurationText = configurationText
   }
 }
 
@@ -66,6 +69,7 @@ public enum Replay {
     guard let firstBlock = try reader.nextBlock() else { throw ReplayError.emptyTape(options.tape) }
     let lock = try SignalLock(options.out)
     try RunIdentity(options, firstBlock).claim(options.out)
+    try options.keepConfiguration()
 
     var run = try SignalRun(options, lock)
     var report = ReportAccumulator(options: reportOptions)

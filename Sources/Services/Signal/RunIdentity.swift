@@ -19,6 +19,8 @@ struct RunIdentity: Equatable {
     firstReceiveNs = first?.receiveTime.rawValue ?? 0
   }
 
+  static func path(_ runFolder: String) -> String { runFolder + "/replay.json" }
+
   private var json: JSONValue {
     .object([
       "config_version": .string(configurationVersion), "sink": .string(sink),
@@ -31,13 +33,26 @@ struct RunIdentity: Equatable {
   /// - Throws: ``ReplayError/otherRun(_:)`` where another is noted.
   func claim(_ runFolder: String) throws {
     try Files.makeFolder(runFolder)
-    let path = runFolder + "/replay.json"
+    let path = RunIdentity.path(runFolder)
     if Files.exists(path) {
       let found = try Files.read(path).withUnsafeBytes { try? JSONValue(parsing: $0) }
       guard found == json else { throw ReplayError.otherRun(runFolder) }
     } else {
       try Files.writeAtomically(path, json.text() + "\n")
     }
+  }
+}
+
+extension ReplayOptions {
+  /// Where a run's folder keeps the configuration that made its rows.
+  static func configurationPath(_ runFolder: String) -> String { runFolder + "/config.yaml" }
+
+  /// Puts the configuration into the run's folder, once the folder is claimed. One that is there is of the same
+  /// version, or belongs to the supervisor, and stays.
+  func keepConfiguration() throws {
+    let path = ReplayOptions.configurationPath(out)
+    guard let configurationText, !Files.exists(path) else { return }
+    try Files.writeAtomically(path, configurationText)
   }
 }
 

@@ -6,7 +6,7 @@ import Flow
 // says why not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
 
 extension SignalPipeline: Checkpointed {
-  /// Everything but what the configuration gives.
+  /// Everything but what the configuration gives, and the tapped quotes, which a live run never taps.
   ///
   /// - Precondition: between two records, with the rows taken.
   public func save(to writer: inout CheckpointWriter) {

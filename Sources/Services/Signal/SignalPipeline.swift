@@ -34,6 +34,8 @@ public struct SignalPipeline: ~Copyable {
   public let configuration: SignalConfiguration
   public internal(set) var rows: [Signal] = []
   public internal(set) var totals = PipelineTotals()
+  /// Kept only where someone taps them (see ``tapQuotes()``).
+  var gridQuotes: [GridQuote]?
   var decoder: FrameDecoder
   var states: [UnsafeMutablePointer<SymbolState>] = []
   var clock = ClockOffset()
@@ -90,7 +92,7 @@ public struct SignalPipeline: ~Copyable {
       if let header = RecordHeader(scanning: base, offset) {
         if header.receiveNs >= nextGridNs {
           makeGridRows(until: header.receiveNs)
-          if rows.count >= SignalPipeline.rowsMax { return offset }
+          if rowsAreFull() { return offset }
         }
         let frameEnd = decoder.scan(base, header.streamStart)
         if frameEnd >= 0, load8(base, frameEnd) == 0x0A, decoder.frame.symbol.index < states.count {
@@ -128,14 +130,18 @@ public struct SignalPipeline: ~Copyable {
     nextGridNs = (receiveNs / gridNs + 1) * gridNs
   }
 
-  /// Whether rows must be taken before more are made.
-  func rowsAreFull() -> Bool { rows.count >= SignalPipeline.rowsMax }
+  /// Whether rows, or tapped quotes, must be taken before more are made.
+  func rowsAreFull() -> Bool {
+    if rows.count >= SignalPipeline.rowsMax { return true }
+    guard let gridQuotes else { return false }
+    return gridQuotes.count >= SignalPipeline.gridQuotesMax
+  }
 
   /// Makes the rows of all grid points up to a record's time, or until rows must be taken.
   @inline(never)
   mutating func makeGridRows(until time: Int64) {
     while nextGridNs <= time {
-      if rows.count >= SignalPipeline.rowsMax { return }
+      if rowsAreFull() { return }
       if time - nextGridNs >= idleNsMax, nextGridNs - receiveNs >= idleNsMax {
         // Nothing has been recorded for a minute: the rest of the silence has no rows.
         let skipped = (time - nextGridNs) / gridNs
@@ -143,6 +149,7 @@ public struct SignalPipeline: ~Copyable {
         nextGridNs += skipped * gridNs
         if nextGridNs > time { return }
       }
+      if gridQuotes != nil { noteQuotes(at: nextGridNs) }
       if hasRows(at: nextGridNs) {
         for state in states { makeRow(state, timeNs: nextGridNs, trigger: .grid) }
       } else {
