@@ -37,8 +37,9 @@ public struct TuningOptions: Equatable, Sendable {
 ///
 /// **Algorithm.** Per scenario a seeded random search around the present parameters (``ParameterSearch``), each set
 /// traded over all data (``TradeSimulation``). Walk-forward (``WalkForward``): before each test span the set with
-/// the highest t statistic of net results over blocks of time (``TradeOutcome``) is picked, and its trades
-/// in the span count. The proposal is the set picked by all data. It is made only when the walk-forward result is
+/// the highest t statistic of net results over blocks of time (``TradeOutcome``) is picked, among those that
+/// bring more a trade than the present parameters: what is not modelled, liquidity above all, costs by the trade, so a
+/// set that earns more by many poorer trades is no better. Its trades in the span count. The proposal is the set picked by all data. It is made only when the walk-forward result is
 /// positive after cost and above that of the present parameters over the same spans, with enough trades, and when
 /// the pick's deflated Sharpe ratio (``SharpeEstimate``) is high enough. The trials that it is deflated by are those
 /// of all scenarios together, since the best of all of them is looked at: the sum of their effective numbers. The
@@ -165,14 +166,17 @@ public struct Tuner: Sendable {
     outcome.trades >= options.tradesMin && (outcome.blocks?.observations ?? 0) >= Tuner.blocksMin
   }
 
-  /// The trial with the highest t statistic, the first of equals; nil when none has enough trades.
+  /// The trial with the highest t statistic of those that bring more a trade than the present parameters, the first,
+  /// which it is when there is none; nil when none has enough trades.
   private func best(_ outcomes: [TradeOutcome]) -> Int? {
+    let present = isJudged(outcomes[0]) ? outcomes[0].netBpsMean ?? 0 : -.infinity
     var best: (index: Int, t: Double)?
-    for (index, outcome) in outcomes.enumerated() where isJudged(outcome) {
-      guard let t = outcome.blocks?.tStatistic, t > best?.t ?? -.infinity else { continue }
+    for (index, outcome) in outcomes.enumerated().dropFirst() where isJudged(outcome) {
+      guard let t = outcome.blocks?.tStatistic, t > best?.t ?? -.infinity, outcome.netBpsMean ?? 0 > present
+      else { continue }
       best = (index, t)
     }
-    return best?.index
+    return best?.index ?? (isJudged(outcomes[0]) ? 0 : nil)
   }
 
   private func conclude(_ search: Search, trials effective: Double) -> TuningResult.Cell {
