@@ -56,7 +56,7 @@ let package = Package(
       name: "weir",
       dependencies: [
         "Core", "Broker", "CommandLineKit", "Configuration", "Evaluation", "Net", "Report", "Rules",
-        "Services", "Store",
+        "Services", "Store", "Strategy",
         "Tape", "Telemetry", "Venue",
       ], swiftSettings: stage),
     .executableTarget(

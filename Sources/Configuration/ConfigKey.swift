@@ -13,6 +13,8 @@ public struct ConfigKey<Root: Sendable>: Sendable {
   public let documentation: String
   /// Secrets are never shown, hashed or quoted in an error.
   public let isSecret: Bool
+  /// It names a file whose values are in the configuration already: what is shown, hashed and passed on is those.
+  public private(set) var isSource = false
   let get: @Sendable (Root) -> ConfigValue
   let set: @Sendable (inout Root, ConfigValue) -> Void
 
@@ -127,6 +129,15 @@ public struct ConfigKey<Root: Sendable>: Sendable {
     ) {
       if case .string(let value) = $0 { .some(.some(value)) } else { .some(.none) }
     }
+  }
+
+  /// The name of a file that is a layer of the configuration; see ``isSource``.
+  public static func source(
+    _ path: String, _ field: WritableKeyPath<Root, String?> & Sendable, _ documentation: String
+  ) -> ConfigKey {
+    var key = optionalText(path, field, documentation)
+    key.isSource = true
+    return key
   }
 
   /// A text out of a fixed set.

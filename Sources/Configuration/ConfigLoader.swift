@@ -1,7 +1,20 @@
 import Core
 import Glibc
 
-/// Merges the sources of a configuration, weakest first: defaults, file, environment, command line.
+/// Part of a configuration that is kept in a file of its own, as the tree that the configuration's own file would
+/// hold; its positions are those of its file.
+public struct ConfigLayer: Sendable {
+  public var file: String
+  /// A mapping.
+  public var root: YAMLNode
+
+  public init(file: String, root: YAMLNode) {
+    self.file = file
+    self.root = root
+  }
+}
+
+/// Merges the sources of a configuration, weakest first: defaults, file, layer, environment, command line.
 public struct ConfigLoader<Root: Sendable>: Sendable {
   public let schema: ConfigSchema<Root>
 
@@ -14,15 +27,18 @@ public struct ConfigLoader<Root: Sendable>: Sendable {
   ///
   /// - Parameters:
   ///   - file: a YAML file of at most 1 MiB, or none. An empty file changes nothing.
+  ///   - layer: stands above the file.
   ///   - environment: all variables; `WEIR__flow__ofi_window_ms` sets `flow.ofi_window_ms`. Texts are taken
   ///     literally; lists are written `a,b` or `[a, b]`.
   ///   - overrides: dotted paths with values written as in the environment; the last of a path wins.
   /// - Throws: ``ConfigError`` with every issue found.
   public func load(
-    file: String? = nil, environment: [String: String] = [:], overrides: [(key: String, value: String)] = []
+    file: String? = nil, layer: ConfigLayer? = nil, environment: [String: String] = [:],
+    overrides: [(key: String, value: String)] = []
   ) throws(ConfigError) -> LoadedConfig<Root> {
     var merge = Merge(schema)
     if let file { merge.apply(file: file) }
+    if let layer { merge.walk(layer.root, path: [], file: layer.file) }
     merge.apply(environment: environment)
     for (key, value) in overrides { merge.apply(key: key, value: value, origin: .commandLine) }
     if merge.issues.isEmpty { merge.check() }
@@ -114,7 +130,7 @@ private struct Merge<Root: Sendable> {
     issues.append(ConfigIssue(origin: .file(path: file, position: position), key: key, message))
   }
 
-  private mutating func walk(_ node: YAMLNode, path: [String], file: String) {
+  mutating func walk(_ node: YAMLNode, path: [String], file: String) {
     guard case .mapping(let entries) = node.content else { preconditionFailure("only mappings are walked") }
     for entry in entries {
       let inner = path + [entry.key]

@@ -4,8 +4,8 @@ import Core
 /// A merged, checked configuration that knows where each of its values came from.
 public struct LoadedConfig<Root: Sendable>: Sendable {
   public let schema: ConfigSchema<Root>
-  public let value: Root
-  private let origins: [String: ConfigOrigin]
+  public var value: Root
+  private var origins: [String: ConfigOrigin]
 
   init(schema: ConfigSchema<Root>, value: Root, origins: [String: ConfigOrigin]) {
     self.schema = schema
@@ -16,12 +16,22 @@ public struct LoadedConfig<Root: Sendable>: Sendable {
   /// Where the value of `flow.ofi_window_ms` came from; ``ConfigOrigin/builtIn`` for what nobody set.
   public func origin(of path: String) -> ConfigOrigin { origins[path] ?? .builtIn }
 
-  /// Every key with its exact value, one a line, sorted by path; secrets are left out.
+  /// This configuration, with the keys of a section as another has them.
+  public func taking(_ section: String, from other: LoadedConfig) -> LoadedConfig {
+    var result = self
+    for key in schema.keys where key.path.hasPrefix(section + ".") {
+      key.set(&result.value, key.get(other.value))
+      result.origins[key.path] = other.origins[key.path]
+    }
+    return result
+  }
+
+  /// Every key with its exact value, one a line, sorted by path; secrets and names of layers are left out.
   ///
   /// Two configurations that make a run behave differently have different texts, whatever they were merged
   /// from and in whatever order the table lists its keys.
   public var canonicalText: String {
-    let keys = schema.allKeys(in: value).filter { !$0.isSecret }
+    let keys = schema.allKeys(in: value).filter { !$0.isSecret && !$0.isSource }
     let lines = keys.map { "\($0.path): \($0.get(value).text)\n" }
     let names = schema.maps.flatMap { map in map.list(value).map { "\(map.path).\($0):\n" } }
     return (lines + names).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.joined()
@@ -32,13 +42,13 @@ public struct LoadedConfig<Root: Sendable>: Sendable {
 
   /// The merged configuration as YAML, each value that is not a default with a comment naming its origin.
   ///
-  /// Loading the text again gives the same configuration, except for secrets: those are shown as
-  /// `<redacted>`, which the loader refuses, or left out.
+  /// Loading the text again gives the same configuration, whatever has become of the files it was made of, except
+  /// for secrets: those are shown as `<redacted>`, which the loader refuses, or left out.
   ///
   /// - Parameter showsOrigins: without it there are no such comments, and equal configurations have equal texts.
   public func render(omitsSecrets: Bool = false, showsOrigins: Bool = true) -> String {
     var outline = ConfigOutline()
-    for key in schema.allKeys(in: value) where !(omitsSecrets && key.isSecret) {
+    for key in schema.allKeys(in: value) where !(omitsSecrets && key.isSecret) && !key.isSource {
       let origin = origin(of: key.path)
       let note = origin == .builtIn || !showsOrigins ? nil : origin.description
       outline.add(key.path, shown(key), note: note)
@@ -63,7 +73,7 @@ public struct LoadedConfig<Root: Sendable>: Sendable {
   /// `{"version": …, "values": {"flow": {…}}, "origins": {"flow.ofi_window_ms": "config/x.yaml:12"}}`, with
   /// origins of what is not a default only.
   public var json: JSONValue {
-    let keys = schema.allKeys(in: value)
+    let keys = schema.allKeys(in: value).filter { !$0.isSource }
     var values: [JSONValue.Member] = []
     for key in keys {
       let value = key.get(value)

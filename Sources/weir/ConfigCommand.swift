@@ -7,8 +7,8 @@ enum ConfigCommand {
   static let command = Command(
     name: "config", summary: "print the merged configuration",
     details: """
-      Priority: command line, then environment (WEIR__section__key), then file, then defaults. Secrets are \
-      redacted. With --reference every key is listed with its type, range and meaning.
+      Priority: command line, then environment (WEIR__section__key), then the parameter file that \
+      strategy.parameters names, then file, then defaults. Secrets are redacted. With --reference every key is listed with its type, range and meaning.
       """,
     options: [
       .flag("reference", "list all keys with what they mean"),
@@ -33,8 +33,12 @@ enum ConfigCommand {
     }
     let loaded = try Configuring.load(arguments)
     if arguments.isJSON {
-      try arguments.console.print(json: loaded.json)
+      let parameters = loaded.value.parameters.map { [JSONValue.Member("parameters", $0.json)] } ?? []
+      try arguments.console.print(json: .object((loaded.json.members ?? []) + parameters))
     } else {
+      if let parameters = loaded.value.parameters {
+        try arguments.console.write("# parameters \(parameters)\n")
+      }
       try arguments.console.write(loaded.render())
     }
     return .ok

@@ -10,15 +10,19 @@ enum Configuring {
     .text("set", "KEY=VALUE", "set one key, above environment and file").repeatable(),
   ]
 
-  /// Merges defaults, file, environment and command line.
-  static func load(_ arguments: ParsedArguments) throws -> LoadedConfig<WeirConfiguration> {
+  /// Merges defaults, file, parameter file, environment and command line.
+  ///
+  /// - Parameter file: serves where `--config` names none.
+  static func load(
+    _ arguments: ParsedArguments, file: String? = nil
+  ) throws -> LoadedConfig<WeirConfiguration> {
     do throws(ConfigError) {
       var overrides: [(key: String, value: String)] = []
       for text in arguments.texts("set") {
         overrides.append(try ConfigLoader<WeirConfiguration>.parseOverride(text))
       }
-      return try ConfigLoader(WeirConfiguration.schema).load(
-        file: arguments.text("config"), environment: ProcessEnvironment.variables(), overrides: overrides)
+      return try WeirConfiguration.load(
+        file: arguments.text("config") ?? file, environment: ProcessEnvironment.variables(), overrides: overrides)
     } catch {
       throw InvalidConfiguration(error: error)
     }

@@ -47,7 +47,7 @@ enum RunCommand {
       reload: {
         let loaded = try Configuring.load(arguments)
         return ReloadedConfiguration(
-          configuration: try Configuring.withTimeSeries(loaded), version: loaded.version, json: loaded.json)
+          configuration: try Configuring.withTimeSeries(loaded), loaded: loaded)
       })
     if arguments.isJSON {
       try console.print(json: manifest)
@@ -71,8 +71,7 @@ enum RunCommand {
     return RunOptions(
       services: services, sink: arguments.choice("sink", as: SignalSinkSet.Choice.self)!,
       minutes: arguments.double("minutes"), folder: arguments.text("run-dir") ?? RunOptions.newFolder(),
-      source: source, symbols: symbols, configuration: configuration, configurationVersion: loaded.version,
-      configurationText: loaded.render(omitsSecrets: true), configurationJSON: loaded.json,
+      source: source, symbols: symbols, configuration: configuration, loaded: loaded,
       faults: arguments.text("faults"),
       isReplay: isReplay, environment: environment)
   }

@@ -56,6 +56,10 @@ public struct WeirConfiguration: Sendable {
   public var reportTimeZone = "UTC"
   public var reportIntervalSeconds = 60
   public var instruments: [String: InstrumentDecimals] = [:]
+  /// Where the parameter file is, as it was written.
+  public var parametersPath: String?
+  /// What the parameter file is; its values are in ``signal``.
+  public var parameters: ScenarioFile.Facts?
 
   public init() {}
 
@@ -116,7 +120,7 @@ extension WeirConfiguration {
   public static let schema = ConfigSchema(
     defaults: WeirConfiguration(),
     keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + strategyKeys
-      + scenarioKeys + divergenceKeys + brokerKeys + storageKeys
+      + parameterKeys + scenarioKeys + divergenceKeys + brokerKeys + storageKeys
       + exportKeys,
     maps: [
       ConfigMap(

@@ -110,6 +110,7 @@ enum RunConclusion {
       "degradations": .array(record.degradations),
       "mode_snapshots": .array(record.modeSnapshots),
       "reloads": .array(record.reloads),
+      "parameters": run.parametersJSON,
       "summaries": .object(
         run.options.plan.compactMap { service in
           record.summaries[service].map { .init(service.rawValue, brief($0)) }
@@ -239,6 +240,7 @@ extension RunService {
       "alerts": .array(record.alerts.map(\.json)),
       "mode": .string(watch.mode), "effects": .array(watch.effects.map { .string($0) }),
       "mode_snapshots": .array(record.modeSnapshots),
+      "parameters": parametersJSON,
       "metrics_port": .integer(watch.metricsPort),
     ])
   }

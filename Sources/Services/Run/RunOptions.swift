@@ -1,3 +1,4 @@
+import Configuration
 import Core
 import Net
 import Store
@@ -29,10 +30,8 @@ public struct RunOptions: Sendable {
   public var source: Source
   public var symbols: [String]
   public var configuration: WeirConfiguration
-  public var configurationVersion: String
-  /// The merged configuration as YAML, from which the services are started.
-  public var configurationText: String
-  public var configurationJSON: JSONValue
+  /// ``configuration`` as it was loaded, without what variables of their own name change in it.
+  public var loaded: LoadedConfig<WeirConfiguration>
   /// Faults of the embedded venue, a file.
   public var faults: String?
   /// Freshness is judged in tape time.
@@ -41,9 +40,8 @@ public struct RunOptions: Sendable {
 
   public init(
     services: [ServiceName], sink: SignalSinkSet.Choice, minutes: Double?, folder: String, source: Source,
-    symbols: [String], configuration: WeirConfiguration, configurationVersion: String,
-    configurationText: String, configurationJSON: JSONValue, faults: String? = nil, isReplay: Bool,
-    environment: [String: String]
+    symbols: [String], configuration: WeirConfiguration, loaded: LoadedConfig<WeirConfiguration>,
+    faults: String? = nil, isReplay: Bool, environment: [String: String]
   ) {
     self.services = services
     self.sink = sink
@@ -52,13 +50,16 @@ public struct RunOptions: Sendable {
     self.source = source
     self.symbols = symbols
     self.configuration = configuration
-    self.configurationVersion = configurationVersion
-    self.configurationText = configurationText
-    self.configurationJSON = configurationJSON
+    self.loaded = loaded
     self.faults = faults
     self.isReplay = isReplay
     self.environment = environment
   }
+
+  public var configurationVersion: String { loaded.version }
+  public var configurationJSON: JSONValue { loaded.json }
+  /// The merged configuration as YAML, from which the services are started.
+  public var configurationText: String { loaded.render(omitsSecrets: true) }
 
   /// A folder for a run that was given none: that of the newest interrupted run, so that a service manager's
   /// restart continues it, or a new one named by the time.

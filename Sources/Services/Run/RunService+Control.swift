@@ -61,7 +61,7 @@ extension RunService {
     }
   }
 
-  private func ask(
+  func ask(
     _ command: String, _ arguments: JSONValue, _ answer: @escaping ControlSocket.Answer
   ) {
     guard let harvest = children[.harvest] else {
@@ -84,17 +84,11 @@ extension RunService {
 
   /// Loads the configuration again and takes over what a running run can: an invalid one changes nothing.
   ///
-  /// Gates and fusion thresholds go onto the tape, so that a replay changes them at the same record; the rules
-  /// file and the supervisor's own limits are taken at once. Anything else has shaped files, windows or
+  /// Gates, fusion thresholds and scenarios go onto the tape, so that a replay changes them at the same record; the
+  /// rules file and the supervisor's own limits are taken at once. Anything else has shaped files, windows or
   /// connections already and needs a new run: it is named, and stays as it was.
   @discardableResult
   func reload() -> Result<JSONValue, RunError> {
-    let time = UTCDate(EventLoop.wallNow()).isoText
-    func note(_ members: KeyValuePairs<String, JSONValue>) -> JSONValue {
-      let entry: JSONValue = .object([.init("t", .string(time))] + members.map { .init($0.key, $0.value) })
-      if record.reloads.count < RunRecord.reloadsMax { record.reloads.append(entry) }
-      return entry
-    }
     guard let reloadConfiguration else {
       return .failure(.refused("this run has no configuration to reload"))
     }
@@ -104,36 +98,22 @@ extension RunService {
       try watch.reload(loaded)
     } catch {
       log.error("reload_refused", ["reason": .text("\(error)")])
-      _ = note(["ok": .bool(false), "error": .string("\(error)")])
+      _ = note(reload: ["ok": .bool(false), "error": .string("\(error)")])
       return .failure(.refused("the configuration was not taken, the old one stays: \(error)"))
     }
-    let before = flat(current.json["values"])
-    let after = flat(loaded.json["values"])
-    var stages: [JSONValue.Member] = []
+    let before = RunService.flat(current.loaded.json["values"])
+    let after = RunService.flat(loaded.loaded.json["values"])
     var applied: [String] = []
     var kept: [String] = []
-    for (key, value) in after where before[key] != value {
-      if key.hasPrefix("gates.") || key.hasPrefix("fusion.") {
-        stages.append(.init(key, value))
-        applied.append(key)
-      } else if key.hasPrefix("run."), !RunService.fixedKeys.contains(key) {
-        applied.append(key)
-      } else {
-        kept.append(key)
-      }
+    for key in after.keys.sorted() where before[key] != after[key] {
+      let isOfTheTape = StageParameters.holds(key) && options.plan.contains(.harvest)
+      let isOfTheRun = key.hasPrefix("run.") && !RunService.fixedKeys.contains(key)
+      if isOfTheTape || isOfTheRun { applied.append(key) } else { kept.append(key) }
     }
     current = loaded
     run = loaded.configuration.run
     supervision.configuration = run
-    if !stages.isEmpty {
-      let control: JSONValue = .object([
-        "control": .string("params"), "version": .string(loaded.version), "values": .object(stages),
-        "by": .string("reload"),
-      ])
-      ask("control", control) { [weak self] answer in
-        if case .failure(let error) = answer { self?.log.error("params_refused", ["reason": .error(error)]) }
-      }
-    }
+    tellStages(by: "reload")
     log.info(
       "reloaded",
       [
@@ -141,15 +121,25 @@ extension RunService {
         "need_a_new_run": .text(kept.joined(separator: ",")),
         "config_version": .text(loaded.version),
       ])
+    noteParameters()
     return .success(
-      note([
+      note(reload: [
         "ok": .bool(true), "config_version": .string(loaded.version),
         "applied": .array(applied.map { .string($0) }), "need_a_new_run": .array(kept.map { .string($0) }),
+        "parameters": parametersJSON,
       ]))
   }
 
+  /// Remembers a reload, or a refusal, with its time.
+  func note(reload members: KeyValuePairs<String, JSONValue>) -> JSONValue {
+    let time = JSONValue.Member("t", .string(UTCDate(EventLoop.wallNow()).isoText))
+    let entry: JSONValue = .object([time] + members.map { .init($0.key, $0.value) })
+    if record.reloads.count < RunRecord.reloadsMax { record.reloads.append(entry) }
+    return entry
+  }
+
   /// `{"gates": {"lag_ms_max": 600}}` as `gates.lag_ms_max: 600`.
-  private func flat(_ json: JSONValue?, _ prefix: String = "") -> [String: JSONValue] {
+  static func flat(_ json: JSONValue?, _ prefix: String = "") -> [String: JSONValue] {
     var result: [String: JSONValue] = [:]
     for member in json?.members ?? [] {
       if member.value.members == nil {

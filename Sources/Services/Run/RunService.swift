@@ -1,3 +1,4 @@
+import Configuration
 import Core
 import Glibc
 import Net
@@ -31,6 +32,7 @@ public final class RunService {
   /// Loads the configuration again, for SIGHUP.
   var reloadConfiguration: (() throws -> ReloadedConfiguration)?
   var current: ReloadedConfiguration
+  var parameters: StageParameters
   var venueAddress: String
   private var lock: RunLock?
   private var armed: TimerID?
@@ -46,7 +48,6 @@ public final class RunService {
   ///
   /// - Throws: ``RunError`` when the folder is in use, holds a finished run, or another run's beginnings.
   public init(_ options: RunOptions, log: Log) throws {
-    self.options = options
     self.log = log
     run = options.configuration.run
     let loop = try EventLoop()
@@ -55,30 +56,44 @@ public final class RunService {
     try Files.makeFolder(options.folder)
     lock = try RunLock(folder: options.folder)
     let now = EventLoop.wallNow()
-    let former = try RunService.formerRun(options)
+    current = ReloadedConfiguration(configuration: options.configuration, loaded: options.loaded)
+    var options = options
+    let former = try RunService.formerRun(&options)
+    self.options = options
+    parameters = StageParameters(former == nil ? options.loaded : nil)
     let runID = former ?? RunService.runID(now)
     record = RunRecord(runID: runID, startedAt: now, startedNs: EventLoop.monotonicNow())
     if former != nil { record.notes.append("continues an interrupted run") }
     supervision = Supervision(options.plan, configuration: run, seed: UInt64(bitPattern: now.rawValue))
     if case .venue(let name) = options.source { venueAddress = name } else { venueAddress = "" }
-    current = ReloadedConfiguration(
-      configuration: options.configuration, version: options.configurationVersion,
-      json: options.configurationJSON)
     try Files.makeFolder(options.paths.logs)
     try Files.writeAtomically(options.paths.configuration, options.configurationText)
     watch = try RunWatch(self)
   }
 
   /// The id of the interrupted run that the folder holds; nil for an empty folder.
-  private static func formerRun(_ options: RunOptions) throws -> String? {
+  ///
+  /// It goes on with the configuration that it was started with. Where another is given since, and only parameters
+  /// of the stages differ, those are put on the tape; anything else would mix two runs.
+  ///
+  /// - Parameter options: gets the configuration of the start.
+  private static func formerRun(_ options: inout RunOptions) throws -> String? {
     guard Files.exists(options.paths.manifest) else { return nil }
     let manifest = try Files.read(options.paths.manifest).withUnsafeBytes { try? JSONValue(parsing: $0) }
     guard let manifest, manifest["state"]?.text == "running" else {
       throw RunFolderError.finishedRun(options.folder)
     }
-    guard manifest["config_version"]?.text == options.configurationVersion else {
-      throw RunFolderError.otherConfiguration(
-        options.folder, theirs: manifest["config_version"]?.text ?? "?", ours: options.configurationVersion)
+    let version = manifest["config_version"]?.text
+    if version != options.configurationVersion {
+      let start = try? ConfigLoader(WeirConfiguration.schema).load(file: options.paths.configuration)
+      guard let start, start.version == version,
+        flat(start.json["values"]).filter({ !StageParameters.holds($0.key) })
+          == flat(options.configurationJSON["values"]).filter({ !StageParameters.holds($0.key) })
+      else {
+        throw RunFolderError.otherConfiguration(
+          options.folder, theirs: version ?? "?", ours: options.configurationVersion)
+      }
+      options.loaded = start
     }
     return manifest["run_id"]?.text
   }
@@ -123,6 +138,7 @@ public final class RunService {
       watch.scrape()
     }
     log.info("run_started", ["run_id": .text(record.runID), "folder": .text(options.folder)])
+    noteParameters()
     supervision.start(EventLoop.monotonicNow())
     step()
     loop.run()
@@ -309,6 +325,7 @@ public final class RunService {
       }
     }
     endReplay()
+    lookAtParameters()
     for member in supervision.members { sequences[member.service] = member.sequence }
     writeStatus()
     show(self)
@@ -385,13 +402,13 @@ public final class RunService {
 /// A configuration as it was loaded again.
 public struct ReloadedConfiguration: Sendable {
   public var configuration: WeirConfiguration
-  public var version: String
-  /// `LoadedConfig.json`
-  public var json: JSONValue
+  /// It without what variables of their own name change in it.
+  public var loaded: LoadedConfig<WeirConfiguration>
 
-  public init(configuration: WeirConfiguration, version: String, json: JSONValue) {
+  public init(configuration: WeirConfiguration, loaded: LoadedConfig<WeirConfiguration>) {
     self.configuration = configuration
-    self.version = version
-    self.json = json
+    self.loaded = loaded
   }
+
+  public var version: String { loaded.version }
 }

@@ -37,7 +37,7 @@ public struct Degradation: Equatable, Sendable {
 /// | `shadow` | `value`: `pause`, `resume` |
 /// | `time_sync` | `value`: `degraded`, `normal` |
 /// | `degrade` | `light_rows`, `strong_only`, `conservative_cost`: booleans, `threshold_scale`: 0.1 to 10; all of them |
-/// | `params` | `version`: 12 hexadecimal digits, `values`: keys of `fusion.` and `gates.` with numbers |
+/// | `params` | `version`: 12 hexadecimal digits, `values`: keys of ``parameterSections`` with numbers |
 ///
 /// Each may have `by` and `reason`: names of at most ``nameBytesMax`` letters, digits, `_`, `-`, `.`. Anything else
 /// is no control.
@@ -67,6 +67,8 @@ public struct Control: Equatable, Sendable {
   /// Of the JSON.
   public static let bytesMax = 16 << 10
   public static let nameBytesMax = 32
+  /// What `params` may change.
+  public static let parameterSections = ["fusion.", "gates.", "strategy.scenarios."]
 
   /// The word behind `control`.
   public var name: StaticString {
@@ -187,9 +189,10 @@ private struct Members {
     guard let members = try take(key).members else { throw ControlError("\"\(key)\" must be an object") }
     var values: [Control.ParameterValue] = []
     for member in members {
-      guard member.key.hasPrefix("fusion.") || member.key.hasPrefix("gates.") else {
+      guard Control.parameterSections.contains(where: { member.key.hasPrefix($0) }) else {
         throw ControlError(
-          "\"\(member.key)\" cannot be changed while running; keys of fusion. and gates. can")
+          "\"\(member.key)\" cannot be changed while running; keys of "
+            + Control.parameterSections.joined(separator: ", ") + " can")
       }
       guard case .number(let text) = member.value else {
         throw ControlError("\"\(member.key)\" must be a number")

@@ -17,6 +17,7 @@ extension StrategyControl: Checkpointed {
     writer.append(degradation.conservativeCost)
     for value in numbers { writer.append(value) }
     for value in durations { writer.append(Int64(value)) }
+    writer.append("SCEN", scenarios)
     writer.append(version.rawValue)
     writer.append("STRA", state)
   }
@@ -42,6 +43,7 @@ extension StrategyControl: Checkpointed {
     for _ in durations { times.append(Int(try reader.integer(in: 0...Int64(1) << 40))) }
     numbers = values
     durations = times
+    try reader.restore("SCEN", &scenarios)
     version = ParameterVersion(rawValue: try reader.integer())
     try reader.restore("STRA", &state)
   }

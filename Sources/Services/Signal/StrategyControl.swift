@@ -60,7 +60,7 @@ public struct StrategyControl: Equatable, Sendable {
     case .degrade(let degradation): self.degradation = degradation
     case .parameters(let version, let values):
       do {
-        (fusion, gates) = try StrategyControl.changed(fusion, gates, values)
+        (fusion, gates, scenarios) = try StrategyControl.changed(fusion, gates, scenarios, values)
       } catch {
         state.parameterFailures += 1
         throw error
@@ -72,18 +72,20 @@ public struct StrategyControl: Equatable, Sendable {
 
   /// Parameters with some of their keys changed, by the configuration's own rules.
   static func changed(
-    _ fusion: FusionConfiguration, _ gates: GateConfiguration, _ values: [Control.ParameterValue]
-  ) throws(ControlError) -> (FusionConfiguration, GateConfiguration) {
+    _ fusion: FusionConfiguration, _ gates: GateConfiguration, _ scenarios: ScenarioTable,
+    _ values: [Control.ParameterValue]
+  ) throws(ControlError) -> (FusionConfiguration, GateConfiguration, ScenarioTable) {
     var root = WeirConfiguration()
     root.signal.flow.fusion = fusion
     root.signal.gates = gates
+    root.signal.strategy.scenarios = scenarios
     do {
       root = try ConfigLoader(WeirConfiguration.schema).change(root, values.map { ($0.key, $0.text) })
     } catch {
       let issues = error.issues.map { issue in (issue.key.map { "\($0): " } ?? "") + issue.message }
       throw ControlError(issues.joined(separator: "; "))
     }
-    return (root.signal.flow.fusion, root.signal.gates)
+    return (root.signal.flow.fusion, root.signal.gates, root.signal.strategy.scenarios)
   }
 }
 
@@ -93,7 +95,8 @@ extension Control {
   /// - Throws: ``ControlError``, as the signal stage would.
   public func validate(against configuration: SignalConfiguration) throws(ControlError) {
     guard case .parameters(_, let values) = action else { return }
-    _ = try StrategyControl.changed(configuration.flow.fusion, configuration.gates, values)
+    _ = try StrategyControl.changed(
+      configuration.flow.fusion, configuration.gates, configuration.strategy.scenarios, values)
   }
 }
 
