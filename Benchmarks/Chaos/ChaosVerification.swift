@@ -37,6 +37,7 @@ struct ChaosVerification {
     add("tape replays", replay.code == 0, replay.code == 0 ? "" : replay.error)
     guard replay.code == 0 else { return }
     compareSignals(replay.last)
+    compareShadow(replay.last)
     try compareParity()
     try compareOrders()
     try compareReports()
@@ -55,6 +56,19 @@ struct ChaosVerification {
       "\(hash?.text?.prefix(16) ?? "none") and \(replay["signals_sha256"]?.text?.prefix(16) ?? "none")")
   }
 
+  /// There may be none: the channels speak when the market makes them.
+  private mutating func compareShadow(_ replay: JSONValue) {
+    let (mine, theirs) = (jsonl(folder + "/shadow"), jsonl(judgeFolder + "/shadow"))
+    let difference = ChaosVerification.firstDifference(mine, theirs)
+    let lines = theirs.values.reduce(0) { $0 + $1.count { $0 == 0x0A } }
+    add("shadow signals, bytes", difference == nil, difference ?? "\(lines) rows")
+    let hash = json(folder + "/summary.json")["shadow"]?["sha256"]
+    let judge = replay["shadow"]?["sha256"]
+    add(
+      "shadow signals, sha256", hash == judge,
+      "\(hash?.text?.prefix(16) ?? "none") and \(judge?.text?.prefix(16) ?? "none")")
+  }
+
   private func jsonl(_ folder: String) -> [String: [UInt8]] {
     let path = folder + "/signals/jsonl"
     var files: [String: [UInt8]] = [:]
@@ -65,10 +79,17 @@ struct ChaosVerification {
   }
 
   private mutating func compareParity() throws {
+    try compareParity("sinks equal", folder)
+    if Files.isFolder(folder + "/shadow") {
+      try compareParity("shadow sinks equal", folder + "/shadow")
+    }
+  }
+
+  private mutating func compareParity(_ name: String, _ folder: String) throws {
     let parity = try execute(["parity", folder, "--json"])
     let isExact = parity.code == 0 && parity.last["exact"]?.boolean == true
     add(
-      "sinks equal", isExact,
+      name, isExact,
       isExact
         ? "\(parity.last["jsonl"]?["total"]?.text ?? "?") rows" : parity.last["verdict"]?.text ?? parity.error
     )
@@ -120,8 +141,8 @@ struct ChaosVerification {
   }
 
   private static let rowMembers = [
-    "day", "utc_offset_s", "totals", "signal_types", "gating_breakdown", "regimes", "scenarios", "symbols",
-    "z_quality", "top_signals", "per_minute",
+    "day", "utc_offset_s", "totals", "signal_types", "gating_breakdown", "regimes", "mode_changes_total",
+    "mode_changes", "scenarios", "divergence", "symbols", "z_quality", "top_signals", "per_minute",
   ]
 
   private func summaries(_ folder: String) -> [String: JSONValue] {

@@ -149,14 +149,7 @@ public struct DailyReport: Sendable {
         .object(
           Signal.Kind.allCases.map { .init("\($0.name)", .object(day.kinds[Int($0.rawValue)].members)) })),
       .init("gating_breakdown", gating),
-      .init(
-        "regimes",
-        .object(
-          [Signal.Regime.normal, .active, .quiet].map {
-            .init("\($0.name)", .object(day.regimes[Int($0.rawValue)].members))
-          })),
-      // No stage assigns scenarios yet: the column is null in every row.
-      .init("scenarios", .object([.init("none", .object(day.counts.members))])),
+    ] + strategyMembers + [
       .init("symbols", .object(order.map { .init(symbols[$0], symbolJSON($0, &row)) })),
       .init("z_quality", zQuality(order)),
       .init("top_signals", .array(day.top.map { TopSignal($0, &row).json })),

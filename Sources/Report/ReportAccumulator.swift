@@ -11,6 +11,8 @@ public struct ReportOptions: Sendable {
   public var rowStrideMs = 250
   public var ofiWindowMs = 5_000
   public var cvdWindowMs = 10_000
+  /// Distance of the samples in which divergences are looked for.
+  public var divergenceStrideMs = 1000
   /// Drawn as lines at ± in the charts.
   public var scoreThresholds = [1.5, 2.5]
   public var topSignalsMax = 20

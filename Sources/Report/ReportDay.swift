@@ -1,4 +1,5 @@
 import Core
+import Flow
 import Strategy
 
 /// Rows of one kind: all of them, the confirmed ones, and of those the strong ones.
@@ -38,6 +39,9 @@ public struct SymbolDay: Sendable {
   public var lag = LogHistogram()
   public var zOFI = ZQuality()
   public var zCVD = ZQuality()
+  /// Strides of the divergence stage in which the symbol had a grid row with a score.
+  public private(set) var divergenceSamples = 0
+  private var divergenceStride = Int64.min
   /// The newest row, for the state at the end of the day.
   public var last: Signal
   /// `nil` beyond ``ReportOptions/chartSymbolsMax``.
@@ -50,7 +54,7 @@ public struct SymbolDay: Sendable {
 
   public var meanSpreadBps: Double? { spreadCount == 0 ? nil : spreadBpsSum / Double(spreadCount) }
 
-  mutating func add(_ signal: Signal) {
+  mutating func add(_ signal: Signal, options: ReportOptions) {
     counts.count(signal)
     last = signal
     if let spread = signal.spreadBps.double {
@@ -62,6 +66,12 @@ public struct SymbolDay: Sendable {
     if signal.trigger == .grid {
       zOFI.add(signal.zOFI)
       zCVD.add(signal.zCVD)
+      let strideNs = Int64(options.divergenceStrideMs) * Nanoseconds.millisecond
+      let stride = floorDivide(signal.receiveTime.rawValue, strideNs)
+      if stride > divergenceStride, !signal.score.isAbsent {
+        divergenceSamples += 1
+        divergenceStride = stride
+      }
     }
     if chart != nil { addToChart(signal) }
   }
@@ -98,6 +108,11 @@ public struct ReportDay: Sendable {
   public private(set) var reasons = [Int](repeating: 0, count: Signal.GuardReason.allCases.count)
   /// By ``Signal/Regime``'s raw value.
   public private(set) var regimes = [RowCounts](repeating: RowCounts(), count: 3)
+  /// By ``Scenario``'s raw value.
+  public private(set) var scenarios = [RowCounts](repeating: RowCounts(), count: Scenario.allCases.count)
+  /// By ``DivergenceKind``'s raw value.
+  public private(set) var divergences = [Int](repeating: 0, count: DivergenceKind.allCases.count)
+  private(set) var regimeTrack = RegimeTrack()
   /// By symbol id.
   public private(set) var symbols: [SymbolDay?] = []
   /// Confirmed signals of the largest |score|, the largest first; ties by time, then by name.
@@ -114,6 +129,9 @@ public struct ReportDay: Sendable {
   /// `2024-07-18`
   public var dayText: String { UTCDate(UnixNanos(number * Nanoseconds.day)).dayText }
 
+  /// Of all symbols; see ``SymbolDay/divergenceSamples``.
+  public var divergenceSamples: Int { symbols.reduce(0) { $0 + ($1?.divergenceSamples ?? 0) } }
+
   /// Rows with a guard reason.
   public var gatedRows: Int { reasons.dropFirst().reduce(0, +) }
 
@@ -122,6 +140,9 @@ public struct ReportDay: Sendable {
     kinds[Int(signal.kind.rawValue)].count(signal)
     reasons[Int(signal.guardReason.rawValue)] += 1
     regimes[Int(signal.regime.rawValue)].count(signal)
+    scenarios[Int(signal.scenario.rawValue)].count(signal)
+    divergences[Int(signal.divergence.rawValue)] += 1
+    regimeTrack.add(signal)
     firstTime = min(firstTime, signal.receiveTime)
     lastTime = max(lastTime, signal.receiveTime)
     minutes[minute(signal.receiveTime)].counts.count(signal)
@@ -131,7 +152,7 @@ public struct ReportDay: Sendable {
       let charts = symbols.count { $0?.chart != nil }
       symbols[index] = SymbolDay(signal, hasChart: charts < options.chartSymbolsMax)
     }
-    symbols[index]!.add(signal)
+    symbols[index]!.add(signal, options: options)
     if signal.confirmed, !signal.score.isAbsent { rank(signal, options.topSignalsMax, table) }
   }
 

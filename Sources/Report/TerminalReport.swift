@@ -1,7 +1,10 @@
 import Core
 
-/// What `weir replay` prints at its end: the run in one line, a table of symbols, the strongest signals.
-public func terminalReport(_ summary: RunSummary, top: [TopSignal] = []) -> String {
+/// What `weir replay` prints at its end: the run in one line, a table of symbols, what else is to be said of the
+/// run in lines of their own, the strongest signals.
+public func terminalReport(
+  _ summary: RunSummary, top: [TopSignal] = [], overview: [String] = []
+) -> String {
   var lines: [String] = []
   let rate = summary.framesPerCPUSecond.map { "\(grouped(Int($0))) frames per CPU second" } ?? "not timed"
   lines.append(
@@ -29,6 +32,7 @@ public func terminalReport(_ summary: RunSummary, top: [TopSignal] = []) -> Stri
       ])
   }
   lines += aligned(rows, leftColumns: [0, 12])
+  if !overview.isEmpty { lines += [""] + overview.map(printable) }
   if !top.isEmpty {
     lines.append("")
     lines.append("strongest confirmed signals")

@@ -47,7 +47,8 @@ enum ReplayCommand {
       if let live { summary.extra.append(.init("live", live)) }
       try arguments.console.print(json: summary.json)
     } else {
-      try arguments.console.write(terminalReport(result.summary, top: result.topSignals))
+      try arguments.console.write(
+        terminalReport(result.summary, top: result.topSignals, overview: result.overview))
       for warning in result.warnings { try arguments.console.print("warning: \(warning)") }
       try arguments.console.print("summary: \(arguments.text("out")!)/summary.json")
       try arguments.console.print("reports: \(arguments.text("out")!)/reports")

@@ -98,6 +98,7 @@ extension WeirConfiguration {
     options.rowStrideMs = signal.flow.rowIntervalMs
     options.ofiWindowMs = signal.flow.ofiWindowMs
     options.cvdWindowMs = signal.flow.cvdWindowMs
+    options.divergenceStrideMs = signal.divergence.strideMs
     options.scoreThresholds = [signal.flow.fusion.base.signal, signal.flow.fusion.base.strong]
     return options
   }

@@ -51,6 +51,8 @@ final class SignalMetrics {
   private let controls: Counter
   private let controlErrors: Counter
 
+  private var shadow: ShadowMetrics
+
   private static let regimes: [Signal.Regime] = [.normal, .active, .quiet]
 
   private static let perSymbol: [(name: String, type: MetricType, help: String)] = [
@@ -68,6 +70,7 @@ final class SignalMetrics {
   ]
 
   init() {
+    shadow = ShadowMetrics(registry)
     for metric in SignalMetrics.perSymbol { registry.declare(metric.name, metric.type, metric.help) }
     let registry = registry
     gated = Signal.GuardReason.allCases.dropFirst().map {
@@ -190,6 +193,7 @@ final class SignalMetrics {
     }
     for (counter, total) in zip(gated, reasons.dropFirst()) { counter.set(total: Double(total)) }
     refresh(pipeline.strategyState, pipeline.control.regime)
+    shadow.refresh(pipeline)
     missing.expire(before: max(0, pipeline.receiveNs) / Nanoseconds.second - 60)
     for (index, gauge) in missingRates.enumerated() {
       gauge.set(missing.sums[0] == 0 ? .nan : Double(missing.sums[1 + index]) / Double(missing.sums[0]))

@@ -181,12 +181,19 @@ public final class SignalService {
 
   /// nil when a sink does not reach the checkpoint.
   private func reopen(_ checkpoint: consuming SignalCheckpoint, _ lock: SignalLock) throws -> SignalRun? {
-    guard
-      let sinks = try SignalSinkSet.resuming(
-        checkpoint.sinks, options.run.sink, runFolder: options.run.out,
-        context: SignalRun.context(options.run), options: options.run.configuration.sinkOptions)
-    else { return nil }
-    return SignalRun(pipeline: checkpoint.pipeline, sinks: sinks, lock)
+    let run = options.run
+    func resuming(_ state: consuming SignalSinkState, _ folder: String) throws -> SignalSinkSet? {
+      try SignalSinkSet.resuming(
+        state, run.sink, runFolder: folder, context: SignalRun.context(run),
+        options: run.configuration.sinkOptions)
+    }
+    guard let sinks = try resuming(checkpoint.sinks, run.out) else { return nil }
+    var shadowSinks: SignalSinkSet?
+    if let state = checkpoint.shadowSinks {
+      shadowSinks = try resuming(state, ShadowFiles.folder(run.out))
+      if shadowSinks == nil { return nil }
+    }
+    return SignalRun(pipeline: checkpoint.pipeline, sinks: sinks, shadowSinks: shadowSinks, lock)
   }
 
   private func endWithoutTape() throws -> ReplayResult? {
@@ -227,7 +234,7 @@ public final class SignalService {
 
   /// All that is on the tape has been processed.
   private func caughtUp(_ stage: Stage?, _ ready: (JSONValue) -> Void) throws {
-    try stage?.run.sinks.flush()
+    try stage?.run.flush()
     follower.hasWritten()
     guard !isFollowing else { return }
     isFollowing = true
@@ -260,7 +267,7 @@ public final class SignalService {
     let sequence = stage.run.pipeline.totals.lastSequence
     guard sequence != checkpointedSequence else { return }
     let began = EventLoop.monotonicNow()
-    try stage.run.sinks.flush()
+    try stage.run.flush()
     guard let place = try stage.reader.place() else { return }
     try SignalCheckpoint.encode(stage.run, identity, place, into: &checkpointBytes)
     do throws(FileError) {

@@ -29,6 +29,14 @@ public struct ReplayResult: Sendable {
     public var ofiBookLevelOne: JSONValue
     public var cvd: JSONValue
     public var r2: Double?
+    /// nil when shadow signals are switched off.
+    var shadow: ShadowFindings?
+  }
+
+  /// The shadow signals' rows and the hash over them.
+  public struct Shadow: Equatable, Sendable {
+    public var rows: Int
+    public var sha256: String
   }
 
   public var totals: PipelineTotals
@@ -43,8 +51,12 @@ public struct ReplayResult: Sendable {
   public var lastReceiveNs: Int64
   public var sink: SignalSinkSet.Choice
   public var configurationVersion: String
+  /// nil when shadow signals are switched off.
+  public internal(set) var shadow: Shadow?
   /// The strongest confirmed signals.
   public internal(set) var topSignals: [TopSignal] = []
+  /// What strategy and shadow signals showed, in lines.
+  public internal(set) var overview: [String] = []
 
   init(
     pipeline: borrowing SignalPipeline, usage: ProcessUsage, sinks: SignalSinkSet.Counts,
@@ -73,7 +85,11 @@ public struct ReplayResult: Sendable {
     summary.cpuSeconds = cpuSeconds
     summary.maxRSSMegabytes = maxRSSMiB
     summary.signalsSHA256 = signalsSHA256
-    summary.symbols = symbols.map { ($0.name, $0.summary) }
+    summary.symbols = symbols.map { symbol in
+      var own = symbol.summary
+      if let shadow = symbol.shadow { own.extra.append(.init("shadow", shadow.json)) }
+      return (symbol.name, own)
+    }
     summary.extra = [
       .init("warnings", .array(warnings.map { .string($0) })),
       .init("records_total", .integer(totals.frames + totals.otherRecords)),
@@ -95,6 +111,9 @@ public struct ReplayResult: Sendable {
           totals.samples.map {
             .object(["seq": .integer($0.sequence), "reason": .string("\($0.reason.name)")])
           })),
+      .init(
+        "shadow",
+        shadow.map { .object(["rows": .integer($0.rows), "sha256": .string($0.sha256)]) } ?? .null),
       .init(
         "tape",
         .object([
@@ -157,7 +176,7 @@ public struct ReplayResult: Sendable {
     ])
   }
 
-  /// Per symbol, what became of its frames.
+  /// Per symbol, what became of its frames. The same with and without shadow signals.
   var reportData: JSONValue {
     .object(symbols.map { JSONValue.Member($0.name, $0.summary.json) })
   }
@@ -218,7 +237,8 @@ extension SignalPipeline {
         lastUpdateID: state.pointee.book.sync.lastUpdateID,
         ofiLevelOne: .decimal(state.pointee.flow.tickerImbalance, scale),
         ofiBookLevelOne: .decimal(state.pointee.flow.bookImbalance, scale),
-        cvd: .decimal(state.pointee.flow.cvd.total, scale), r2: state.pointee.flow.impact.squaredCorrelation)
+        cvd: .decimal(state.pointee.flow.cvd.total, scale), r2: state.pointee.flow.impact.squaredCorrelation,
+        shadow: shadowFindings(state.pointee.symbol.index))
     }
   }
 

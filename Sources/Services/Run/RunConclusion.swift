@@ -172,7 +172,8 @@ enum RunConclusion {
     var paths = ["source_manifest.json", "parity_diff.json", "summary.json", "signals.sqlite", "config.yaml"]
     paths += (try? Files.list(options.folder))?.filter { $0.hasPrefix("summary_") }.sorted() ?? []
     paths += ["orders/orders.jsonl", "orders/summary.json", "venue_truth.json"]
-    for folder in ["signals/jsonl", "tape"] {
+    paths.append("shadow/signals.sqlite")
+    for folder in ["signals/jsonl", "shadow/signals/jsonl", "tape"] {
       let names = (try? Files.list(options.folder + "/" + folder)) ?? []
       paths += names.sorted().filter { folder != "tape" || $0.hasSuffix(".seal.json") }.map {
         "\(folder)/\($0)"

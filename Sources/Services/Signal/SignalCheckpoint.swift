@@ -32,6 +32,8 @@ struct SignalCheckpoint: ~Copyable {
   var place: TapePlace
   var pipeline: SignalPipeline
   var sinks: SignalSinkState
+  /// nil when shadow signals are switched off.
+  var shadowSinks: SignalSinkState?
 
   static func path(_ runFolder: String) -> String { runFolder + "/checkpoint.bin" }
 
@@ -49,6 +51,7 @@ struct SignalCheckpoint: ~Copyable {
     writer.section("PLAC") { place.save(to: &$0) }
     writer.append("PIPE", run.pipeline)
     try run.sinks.save(to: &writer)
+    try run.shadowSinks?.save(to: &writer)
     var hash = RowHash()
     hash.append(writer.bytes)
     for byte in hash.digest() { writer.append(byte) }
@@ -82,8 +85,14 @@ struct SignalCheckpoint: ~Copyable {
     try reader.restore("PIPE", &pipeline)
     var sinks = SignalSinkState()
     try reader.restore("SINK", &sinks)
+    var shadowSinks: SignalSinkState?
+    if options.configuration.signal.shadow.isEnabled {
+      var state = SignalSinkState()
+      try reader.restore("SINK", &state)
+      shadowSinks = consume state
+    }
     try reader.finish()
-    return SignalCheckpoint(place: place!, pipeline: pipeline, sinks: sinks)
+    return SignalCheckpoint(place: place!, pipeline: pipeline, sinks: sinks, shadowSinks: shadowSinks)
   }
 
   /// Loads a run folder's checkpoint; nil when there is none.

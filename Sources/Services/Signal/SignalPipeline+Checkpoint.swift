@@ -10,7 +10,7 @@ extension SignalPipeline: Checkpointed {
   ///
   /// - Precondition: between two records, with the rows taken.
   public func save(to writer: inout CheckpointWriter) {
-    precondition(rows.isEmpty, "rows are taken before a checkpoint")
+    precondition(rows.isEmpty && shadowRows.isEmpty, "rows are taken before a checkpoint")
     writer.append("DECO", decoder)
     writer.append("CLOC", clock)
     writer.append("CONN", connections)

@@ -171,7 +171,9 @@ extension SignalPipeline {
     while states.count <= symbol.index {
       let state = UnsafeMutablePointer<SymbolState>.allocate(capacity: 1)
       state.initialize(
-        to: SymbolState(symbol: SymbolID(states.count), configuration.flow, control.gates))
+        to: SymbolState(
+          symbol: SymbolID(states.count), configuration.flow, control.gates,
+          shadow: configuration.shadow.isEnabled ? ShadowPlan(configuration) : nil))
       state.pointee.flow.change(fusion: control.fusion)
       states.append(state)
     }

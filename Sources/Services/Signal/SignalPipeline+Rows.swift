@@ -75,6 +75,7 @@ extension SignalPipeline {
       if kind.isStrong { state.pointee.counts.strong += 1 }
     }
     state.pointee.counts.guardReasons[Int(decision.reason.rawValue)] += 1
+    if state.pointee.shadow != nil { judgeShadow(state, row, ofi: ofi, cvd: cvd) }
   }
 
   /// Between two grid points: a row if the type has become strong.

@@ -33,6 +33,8 @@ public struct SignalPipeline: ~Copyable {
 
   public let configuration: SignalConfiguration
   public internal(set) var rows: [Signal] = []
+  /// Of the shadow channels, at most three for each of ``rows``.
+  public internal(set) var shadowRows: [Signal] = []
   public internal(set) var totals = PipelineTotals()
   /// Kept only where someone taps them (see ``tapQuotes()``).
   var gridQuotes: [GridQuote]?
@@ -78,7 +80,10 @@ public struct SignalPipeline: ~Copyable {
   public var symbols: SymbolTable { decoder.instruments.symbols }
 
   /// Takes the rows made so far.
-  public mutating func removeRows() { rows.removeAll(keepingCapacity: true) }
+  public mutating func removeRows() {
+    rows.removeAll(keepingCapacity: true)
+    shadowRows.removeAll(keepingCapacity: true)
+  }
 
   /// Processes whole records from `offset` on.
   ///

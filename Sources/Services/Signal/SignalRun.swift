@@ -10,21 +10,42 @@ import Tape
 struct SignalRun: ~Copyable {
   var pipeline: SignalPipeline
   var sinks: SignalSinkSet
+  /// For shadow rows; nil when they are switched off.
+  var shadowSinks: SignalSinkSet?
+  /// Shadow rows were written since the last flush.
+  private var shadowIsDirty = false
   private let lock: SignalLock
 
   /// A run from the beginning of a tape.
   init(_ options: ReplayOptions, _ lock: SignalLock) throws {
+    let main = try SignalRun.newSinks(options, options.out)
+    let shadow = try SignalRun.newShadowSinks(options)
+    // All at once, after the last throw: a value that cannot be copied cannot be left half made.
     self.lock = lock
     pipeline = SignalRun.newPipeline(options)
-    sinks = try SignalSinkSet(
-      options.sink, runFolder: options.out, context: SignalRun.context(options),
+    sinks = main
+    shadowSinks = shadow
+  }
+
+  private static func newShadowSinks(_ options: ReplayOptions) throws -> SignalSinkSet? {
+    guard options.configuration.signal.shadow.isEnabled else { return nil }
+    return try newSinks(options, ShadowFiles.folder(options.out))
+  }
+
+  private static func newSinks(_ options: ReplayOptions, _ folder: String) throws -> SignalSinkSet {
+    try SignalSinkSet(
+      options.sink, runFolder: folder, context: SignalRun.context(options),
       options: options.configuration.sinkOptions)
   }
 
-  init(pipeline: consuming SignalPipeline, sinks: consuming SignalSinkSet, _ lock: SignalLock) {
+  init(
+    pipeline: consuming SignalPipeline, sinks: consuming SignalSinkSet,
+    shadowSinks: consuming SignalSinkSet?, _ lock: SignalLock
+  ) {
     self.lock = lock
     self.pipeline = pipeline
     self.sinks = sinks
+    self.shadowSinks = shadowSinks
   }
 
   static func newPipeline(_ options: ReplayOptions) -> SignalPipeline {
@@ -48,9 +69,21 @@ struct SignalRun: ~Copyable {
       let symbols = pipeline.symbols
       sinks.register(symbols)
       for row in pipeline.rows { try sinks.append(row) }
+      if !pipeline.shadowRows.isEmpty {
+        shadowSinks?.register(symbols)
+        for row in pipeline.shadowRows { try shadowSinks?.append(row) }
+        shadowIsDirty = true
+      }
       try taking(pipeline.rows, symbols)
       pipeline.removeRows()
     }
+  }
+
+  /// Makes all rows so far readable. Shadow rows are rare: without new ones their files are left alone.
+  mutating func flush() throws(SignalStoreError) {
+    try sinks.flush()
+    if shadowIsDirty { try shadowSinks?.flush() }
+    shadowIsDirty = false
   }
 
   /// Ends the sinks' files and writes the final books where they are wanted.
@@ -58,10 +91,15 @@ struct SignalRun: ~Copyable {
     -> ReplayResult
   {
     try sinks.finish()
+    try shadowSinks?.finish()
     if let path = options.finalBooks { try Files.writeAtomically(path, pipeline.finalBooks().text() + "\n") }
-    return ReplayResult(
+    var result = ReplayResult(
       pipeline: pipeline, usage: usage, sinks: sinks.counts, signalsSHA256: sinks.signalsSHA256(), tape: tape,
       options: options)
+    if let rows = shadowSinks?.counts.rowsAppended, let hash = shadowSinks?.signalsSHA256() {
+      result.shadow = .init(rows: rows, sha256: hash)
+    }
+    return result
   }
 }
 
@@ -74,5 +112,8 @@ extension ReplayResult {
       ).write(runFolder: runFolder)
     }
     topSignals = report.topSignals(countMax: 10)
+    overview =
+      report.overview
+      + symbols.compactMap { symbol in symbol.shadow.map { "shadow \(symbol.name): \($0.text)" } }
   }
 }

@@ -48,7 +48,7 @@ extension SynchronizedBook: Checkpointed {
 }
 
 extension SymbolState: Checkpointed {
-  /// The symbol is given by the place among the states.
+  /// The symbol is given by the place among the states; whether there are shadow channels, by the configuration.
   func save(to writer: inout CheckpointWriter) {
     writer.append("SBOK", book)
     writer.append("FLOW", flow)
@@ -68,6 +68,7 @@ extension SymbolState: Checkpointed {
     writer.append("MESS", messages)
     writer.append(lastSequence)
     writer.append("COUN", counts)
+    if let shadow { writer.append("SHDW", shadow) }
   }
 
   mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
@@ -90,6 +91,7 @@ extension SymbolState: Checkpointed {
     try reader.restore("MESS", &messages)
     lastSequence = try reader.integer()
     try reader.restore("COUN", &counts)
+    if shadow != nil { try reader.restore("SHDW", &shadow!) }
   }
 }
 

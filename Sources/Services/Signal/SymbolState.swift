@@ -27,13 +27,18 @@ struct SymbolState: ~Copyable {
   /// Messages received and missing, in seconds of tape time over the last minute.
   var messages = SlidingSum(windowMs: 60, width: 2)
   var lastSequence: Int64 = 0
+  /// nil when shadow signals are switched off.
+  var shadow: ShadowChannels?
   /// Against the symbol's own recent past; nil until it is told.
   var volatilityIsHigh: Bool?
 
   var counts = SymbolCounts()
 
-  init(symbol: SymbolID, _ flow: FlowConfiguration, _ gates: GateConfiguration) {
+  init(
+    symbol: SymbolID, _ flow: FlowConfiguration, _ gates: GateConfiguration, shadow: ShadowPlan? = nil
+  ) {
     self.symbol = symbol
+    self.shadow = shadow.map { ShadowChannels($0) }
     self.flow = SymbolFlow(flow)
     self.gates = Gates(gates)
   }
