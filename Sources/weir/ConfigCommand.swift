@@ -7,7 +7,8 @@ enum ConfigCommand {
   static let command = Command(
     name: "config", summary: "print the merged configuration",
     details: """
-      Priority: command line, then environment (WEIR__section__key), then file, then defaults. Secrets are \
+      Priority: command line, then environment (WEIR__section__key, \
+      STRATEGY_MODE, DYNAMIC_MODE_ENABLED), then file, then defaults. Secrets are \
       redacted. With --reference every key is listed with its type, range and meaning.
       """,
     options: [

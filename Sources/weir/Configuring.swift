@@ -18,7 +18,8 @@ enum Configuring {
         overrides.append(try ConfigLoader<WeirConfiguration>.parseOverride(text))
       }
       return try ConfigLoader(WeirConfiguration.schema).load(
-        file: arguments.text("config"), environment: ProcessEnvironment.variables(), overrides: overrides)
+        file: arguments.text("config"), environment: ProcessEnvironment.variables(),
+        aliases: WeirConfiguration.environmentAliases, overrides: overrides)
     } catch {
       throw InvalidConfiguration(error: error)
     }

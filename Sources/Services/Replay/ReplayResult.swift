@@ -43,6 +43,8 @@ public struct ReplayResult: Sendable {
   public var lastReceiveNs: Int64
   public var sink: SignalSinkSet.Choice
   public var configurationVersion: String
+  /// Regimes, their changes and the windows they follow from.
+  public var strategy: JSONValue
   /// The strongest confirmed signals.
   public internal(set) var topSignals: [TopSignal] = []
 
@@ -63,6 +65,7 @@ public struct ReplayResult: Sendable {
     sink = options.sink
     configurationVersion = options.configurationVersion
     symbols = pipeline.symbolResults()
+    strategy = pipeline.strategyJSON
   }
 
   /// What `weir replay --json` prints and `summary.json` holds.
@@ -89,6 +92,7 @@ public struct ReplayResult: Sendable {
       .init("decode_errors_total", .integer(totals.decodeErrors.reduce(0, +))),
       .init("decode_errors_without_symbol", .integer(totals.decodeErrorsWithoutSymbol)),
       .init("decode_error_reasons", decodeErrorReasons),
+      .init("strategy", strategy),
       .init(
         "decode_error_samples",
         .array(
@@ -196,6 +200,9 @@ extension ReplayResult.Symbol {
       .init("depth_events_dropped", .integer(depthEventsDropped)),
       .init("book_in_sync", .bool(bookIsSynchronized)),
       .init("last_u", lastUpdateID.map { .integer($0) } ?? .null),
+      .init(
+        "scenarios",
+        .object(Scenario.cells.map { .init("\($0.name)", .integer(counts.scenarios[Int($0.rawValue)])) })),
     ]
     return summary
   }

@@ -171,8 +171,8 @@ extension SignalPipeline {
     while states.count <= symbol.index {
       let state = UnsafeMutablePointer<SymbolState>.allocate(capacity: 1)
       state.initialize(
-        to: SymbolState(symbol: SymbolID(states.count), configuration.flow, control.gates))
-      state.pointee.flow.change(fusion: control.fusion)
+        to: SymbolState(symbol: SymbolID(states.count), configuration, control.gates))
+      for module in SignalPipeline.modules { module.adopt(&state.pointee, parameters) }
       states.append(state)
     }
     return states[symbol.index]

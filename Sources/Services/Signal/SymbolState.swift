@@ -27,16 +27,22 @@ struct SymbolState: ~Copyable {
   /// Messages received and missing, in seconds of tape time over the last minute.
   var messages = SlidingSum(windowMs: 60, width: 2)
   var lastSequence: Int64 = 0
-  /// Against the symbol's own recent past; nil until it is told.
-  var volatilityIsHigh: Bool?
+  /// What the market trigger sees of it.
+  var market = MarketWindow()
+  var volatility: VolatilityAxis
 
   var counts = SymbolCounts()
 
-  init(symbol: SymbolID, _ flow: FlowConfiguration, _ gates: GateConfiguration) {
+  init(symbol: SymbolID, _ configuration: SignalConfiguration, _ gates: GateConfiguration) {
     self.symbol = symbol
-    self.flow = SymbolFlow(flow)
+    flow = SymbolFlow(configuration.flow)
+    volatility = VolatilityAxis(configuration.strategy.volatility)
     self.gates = Gates(gates)
+    market.reserve(seconds: configuration.strategy.windowSeconds)
   }
+
+  /// Against the symbol's own recent past; nil until it is told.
+  var volatilityIsHigh: Bool? { volatility.isHigh }
 
   /// Missing messages as a share of all that should have come, over the last minute.
   func missingRatio(at timeMs: Int64) -> Double {
@@ -64,4 +70,6 @@ public struct SymbolCounts: Equatable, Sendable {
   public var strong: Int64 = 0
   /// By `GuardReason.rawValue`.
   public var guardReasons = [Int64](repeating: 0, count: Signal.GuardReason.allCases.count)
+  /// Rows by `Scenario.rawValue`.
+  public var scenarios = [Int64](repeating: 0, count: Scenario.allCases.count)
 }
