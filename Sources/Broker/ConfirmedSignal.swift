@@ -1,4 +1,5 @@
 import Core
+import Strategy
 
 /// What the broker takes from a confirmed signal row.
 public struct ConfirmedSignal: Equatable, Sendable {
@@ -15,12 +16,13 @@ public struct ConfirmedSignal: Equatable, Sendable {
   public var spreadBps: Micros
   /// The row carries the quality flag `conservative_cost`.
   public var isCostConservative: Bool
+  public var regime: Signal.Regime
   public var configVersion: String
 
   public init(
     signalID: String, traceID: String, timeMs: Int64, receiveTime: UnixNanos, symbol: String,
     side: OrderSide?, mid: (units: Int64, decimals: Int)?, spreadBps: Micros, isCostConservative: Bool,
-    configVersion: String
+    regime: Signal.Regime = .normal, configVersion: String
   ) {
     self.signalID = signalID
     self.traceID = traceID
@@ -32,6 +34,7 @@ public struct ConfirmedSignal: Equatable, Sendable {
     midDecimals = mid?.decimals ?? 0
     self.spreadBps = spreadBps
     self.isCostConservative = isCostConservative
+    self.regime = regime
     self.configVersion = configVersion
   }
 }

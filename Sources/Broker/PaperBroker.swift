@@ -1,10 +1,11 @@
 import Core
+import Strategy
 
 /// Paper orders for confirmed signals, at the touch.
 ///
 /// **Problem.** What would these signals have traded? Every confirmed row becomes one market order of a fixed
 /// notional that buys at the row's best ask or sells at its best bid, whole and at once, and is kept to a
-/// limit on each symbol's position. The account must be rebuilt to the last digit from the journal of its
+/// limit on each symbol's position, which may depend on the row's regime. The account must be rebuilt to the last digit from the journal of its
 /// orders.
 ///
 /// **What it does not model.** There is no queue, no latency between the signal and the order, and no
@@ -36,7 +37,8 @@ public struct PaperBroker: Sendable {
   public private(set) var positions: [String: PaperPosition] = [:]
 
   private let notional: Amount
-  private let positionNotionalMax: Amount
+  /// By `Signal.Regime.rawValue`.
+  private let positionNotionalMax: [Amount]
   /// Millionths of a basis point.
   private let feeRate: Int128
 
@@ -45,13 +47,19 @@ public struct PaperBroker: Sendable {
     precondition(
       BrokerConfiguration.notionalRange.contains(configuration.notionalUSDT)
         && BrokerConfiguration.feeRange.contains(configuration.takerFeeBps)
-        && BrokerConfiguration.positionRange.contains(configuration.positionNotionalUSDTMax),
+        && PaperBroker.regimes.allSatisfy {
+          BrokerConfiguration.positionRange.contains(configuration.positionNotionalUSDTMax(in: $0))
+        },
       "the configuration was checked")
     self.configuration = configuration
     notional = Amount(Micros(configuration.notionalUSDT))
-    positionNotionalMax = Amount(Micros(configuration.positionNotionalUSDTMax))
+    positionNotionalMax = PaperBroker.regimes.map {
+      Amount(Micros(configuration.positionNotionalUSDTMax(in: $0)))
+    }
     feeRate = Int128(Micros(configuration.takerFeeBps).rawValue)
   }
+
+  private static let regimes: [Signal.Regime] = [.normal, .active, .quiet]
 
   /// What becomes of a signal's order now. Nothing is booked.
   public func decide(_ signal: ConfirmedSignal) -> PaperOrder {
@@ -127,7 +135,7 @@ public struct PaperBroker: Sendable {
     guard let exposure = Amount(price, times: after.quantity)?.magnitude else {
       return grows ? .positionLimit : .outOfRange
     }
-    if grows, exposure > positionNotionalMax { return .positionLimit }
+    if grows, exposure > positionNotionalMax[Int(signal.regime.rawValue)] { return .positionLimit }
     order.position = after.quantity
     order.realizedProfit = after.realizedProfit
     return nil

@@ -23,6 +23,20 @@ public struct ConfigLoader<Root: Sendable>: Sendable {
 
   public init(_ schema: ConfigSchema<Root>) { self.schema = schema }
 
+  /// A variable without the prefix that sets a key, for operators and scripts that know it by that name.
+  public struct Alias: Sendable {
+    public let variable: String
+    public let key: String
+    /// Other words for a value: `1` for `true`.
+    public let words: [String: String]
+
+    public init(_ variable: String, key: String, words: [String: String] = [:]) {
+      self.variable = variable
+      self.key = key
+      self.words = words
+    }
+  }
+
   /// Reads and merges all sources; a source that loses is checked all the same.
   ///
   /// - Parameters:
@@ -30,16 +44,18 @@ public struct ConfigLoader<Root: Sendable>: Sendable {
   ///   - layer: stands above the file.
   ///   - environment: all variables; `WEIR__flow__ofi_window_ms` sets `flow.ofi_window_ms`. Texts are taken
   ///     literally; lists are written `a,b` or `[a, b]`.
+  ///   - aliases: other names of variables; one that is empty sets nothing, one that contradicts the prefixed name of
+  ///     its key is an error.
   ///   - overrides: dotted paths with values written as in the environment; the last of a path wins.
   /// - Throws: ``ConfigError`` with every issue found.
   public func load(
-    file: String? = nil, layer: ConfigLayer? = nil, environment: [String: String] = [:],
+    file: String? = nil, layer: ConfigLayer? = nil, environment: [String: String] = [:], aliases: [Alias] = [],
     overrides: [(key: String, value: String)] = []
   ) throws(ConfigError) -> LoadedConfig<Root> {
     var merge = Merge(schema)
     if let file { merge.apply(file: file) }
     if let layer { merge.walk(layer.root, path: [], file: layer.file) }
-    merge.apply(environment: environment)
+    merge.apply(environment: environment, aliases)
     for (key, value) in overrides { merge.apply(key: key, value: value, origin: .commandLine) }
     if merge.issues.isEmpty { merge.check() }
     guard merge.issues.isEmpty else { throw ConfigError(merge.issues) }
@@ -189,7 +205,7 @@ private struct Merge<Root: Sendable> {
 
   // MARK: Environment and command line
 
-  mutating func apply(environment: [String: String]) {
+  mutating func apply(environment: [String: String], _ aliases: [ConfigLoader<Root>.Alias]) {
     let prefix = ConfigLoader<Root>.environmentPrefix
     var seen: [String: String] = [:]
     let variables = environment.keys.filter { $0.uppercased().hasPrefix(prefix) }
@@ -204,6 +220,20 @@ private struct Merge<Root: Sendable> {
         continue
       }
       apply(key: path, value: environment[variable] ?? "", origin: .environment(variable: variable))
+    }
+    for alias in aliases {
+      guard let text = environment[alias.variable], !text.isEmpty else { continue }
+      let value = alias.words[text] ?? text
+      let origin = ConfigOrigin.environment(variable: alias.variable)
+      if let other = seen[alias.key], environment[other] != value {
+        issues.append(
+          ConfigIssue(
+            origin: origin, key: alias.key,
+            "is \"\(printable(text))\", and \(printable(other)) is \"\(printable(environment[other] ?? ""))\"; unset one"
+          ))
+        continue
+      }
+      apply(key: alias.key, value: value, origin: origin)
     }
   }
 

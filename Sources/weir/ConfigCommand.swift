@@ -7,8 +7,9 @@ enum ConfigCommand {
   static let command = Command(
     name: "config", summary: "print the merged configuration",
     details: """
-      Priority: command line, then environment (WEIR__section__key), then the parameter file that \
-      strategy.parameters names, then file, then defaults. Secrets are redacted. With --reference every key is listed with its type, range and meaning.
+      Priority: command line, then environment (WEIR__section__key, STRATEGY_MODE, DYNAMIC_MODE_ENABLED), then the \
+      parameter file that strategy.parameters names, then file, then defaults. Secrets are redacted. With \
+      --reference every key is listed with its type, range and meaning.
       """,
     options: [
       .flag("reference", "list all keys with what they mean"),

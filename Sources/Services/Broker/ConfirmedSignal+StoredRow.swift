@@ -1,6 +1,7 @@
 import Broker
 import Core
 import Store
+import Strategy
 
 extension ConfirmedSignal {
   /// What a row read back from a sink tells the broker.
@@ -15,11 +16,17 @@ extension ConfirmedSignal {
       case "sell", "strong_sell": .sell
       default: nil
       }
+    let regime: Signal.Regime =
+      switch row.text(.regime) {
+      case "active": .active
+      case "quiet": .quiet
+      default: .normal
+      }
     self.init(
       signalID: row.signalID, traceID: row.text(.traceID) ?? "", timeMs: integer(.tsMs),
       receiveTime: row.receiveTime, symbol: row.symbolName, side: side,
       mid: row.real(.price).flatMap { exactDecimal($0) }, spreadBps: Micros(row.real(.spreadBps)),
       isCostConservative: (row.text(.qualityFlags) ?? "").split(separator: ",").contains("conservative_cost"),
-      configVersion: row.text(.configVersion) ?? "")
+      regime: regime, configVersion: row.text(.configVersion) ?? "")
   }
 }

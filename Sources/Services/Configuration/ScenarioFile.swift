@@ -217,7 +217,8 @@ extension WeirConfiguration {
     file: String? = nil, environment: [String: String] = [:], overrides: [(key: String, value: String)] = []
   ) throws(ConfigError) -> LoadedConfig<WeirConfiguration> {
     let loader = ConfigLoader(schema)
-    let plain = try loader.load(file: file, environment: environment, overrides: overrides)
+    let plain = try loader.load(
+      file: file, environment: environment, aliases: environmentAliases, overrides: overrides)
     guard var path = plain.value.parametersPath else { return plain }
     if case .file(let configuration, _) = plain.origin(of: "strategy.parameters"), !path.hasPrefix("/"),
       let slash = configuration.lastIndex(of: "/")
@@ -226,7 +227,8 @@ extension WeirConfiguration {
     }
     let parameters = try ScenarioFile(path: path)
     var loaded = try loader.load(
-      file: file, layer: parameters.layer, environment: environment, overrides: overrides)
+      file: file, layer: parameters.layer, environment: environment, aliases: environmentAliases,
+      overrides: overrides)
     loaded.value.parameters = try parameters.facts()
     return loaded
   }

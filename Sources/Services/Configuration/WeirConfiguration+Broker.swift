@@ -19,6 +19,8 @@ extension WeirConfiguration {
   /// What the broker is told, with the decimals that are configured.
   public var brokerConfiguration: BrokerConfiguration {
     var configuration = broker
+    configuration.activePositionNotionalUSDTMax = signal.strategy.active.positionNotionalUSDTMax
+    configuration.quietPositionNotionalUSDTMax = signal.strategy.quiet.positionNotionalUSDTMax
     configuration.instruments = instruments.mapValues { .init(price: $0.price, quantity: $0.quantity) }
     return configuration
   }

@@ -1,3 +1,4 @@
+import Broker
 import Configuration
 import Flow
 import Strategy
@@ -11,6 +12,13 @@ extension StrategyConfiguration {
 }
 
 extension WeirConfiguration {
+  /// Variables that set keys by other names; commands that roll a strategy back use them.
+  public static let environmentAliases = [
+    ConfigLoader<WeirConfiguration>.Alias("STRATEGY_MODE", key: "strategy.mode"),
+    ConfigLoader<WeirConfiguration>.Alias(
+      "DYNAMIC_MODE_ENABLED", key: "strategy.dynamic", words: ["1": "true", "0": "false"]),
+  ]
+
   static let strategyKeys: [ConfigKey<WeirConfiguration>] =
     modes
     + ConfigKey.section("strategy.active", \.signal.strategy.active, modeKeys)
@@ -148,12 +156,21 @@ extension WeirConfiguration {
     }
     let flow = signal.flow
     for (name, mode) in [("active", signal.strategy.active), ("quiet", signal.strategy.quiet)] {
+      let limit = mode.positionNotionalUSDTMax
+      demand(
+        limit == 0 || BrokerConfiguration.positionRange.contains(limit),
+        "strategy.\(name).position_notional_usdt_max", "must be 0 or at least 1")
+    }
+    for (name, mode) in [("active", signal.strategy.active), ("quiet", signal.strategy.quiet)] {
       demand(
         flow.weights.count >= mode.levels, "strategy.\(name).levels",
         "needs a weight for each level in flow.weights")
       demand(
         flow.historyMs >= 60 * max(mode.ofiWindowMs, mode.cvdWindowMs), "strategy.\(name).ofi_window_ms",
         "and cvd_window_ms must fit 60 times into flow.history_ms = \(flow.historyMs)")
+    }
+    for problem in Schedule.problems(in: signal.strategy.schedule) {
+      demand(false, "strategy.schedule.\(problem.key)", problem.message)
     }
     let volatility = signal.strategy.volatility
     let samples = volatility.historySeconds / volatility.strideSeconds

@@ -47,13 +47,17 @@ final class SignalMetrics {
   private let modeIsActive: Gauge
   private let lastModeChange: Gauge
   private let parameterUpdates: Histogram
+  /// Of the whole stage: parameters that a note brought.
   private let parameterFailures: Counter
+  private let moduleRefusals: [(module: String, Counter)]
+  private let triggers: TriggerMetrics
   private let controls: Counter
   private let controlErrors: Counter
 
   private var shadow: ShadowMetrics
 
   private static let regimes: [Signal.Regime] = [.normal, .active, .quiet]
+  private static let reasons = [StrategyMode.Reason.schedule, .market, .both].map(\.name)
 
   private static let perSymbol: [(name: String, type: MetricType, help: String)] = [
     ("weir_signal_rows_total", .counter, "Signal rows since the beginning of the tape."),
@@ -113,12 +117,18 @@ final class SignalMetrics {
     parameterUpdates = registry.histogram(MetricCatalog.strategyParametersUpdate)
     parameterFailures = registry.counter(
       MetricCatalog.strategyParametersUpdateFailures, labels: ["module": "signal"])
+    moduleRefusals = SignalPipeline.modules.map {
+      ($0.name, registry.counter(MetricCatalog.strategyParametersUpdateFailures, labels: ["module": $0.name]))
+    }
+    triggers = TriggerMetrics(registry)
     controls = registry.counter("weir_signal_controls_total", "Interventions on the tape that were obeyed.")
     controlErrors = registry.counter(
       "weir_signal_control_errors_total", "Interventions on the tape that are none, or were refused.")
     // From the start, so that the first change is a rise.
     for from in SignalMetrics.regimes {
-      for to in SignalMetrics.regimes where to != from { _ = transitions(from, to, "ctl") }
+      for to in SignalMetrics.regimes where to != from {
+        for reason in ["ctl"] + SignalMetrics.reasons { _ = transitions(from, to, reason) }
+      }
     }
   }
 
@@ -194,6 +204,7 @@ final class SignalMetrics {
     for (counter, total) in zip(gated, reasons.dropFirst()) { counter.set(total: Double(total)) }
     refresh(pipeline.strategyState, pipeline.control.regime)
     shadow.refresh(pipeline)
+    triggers.refresh(pipeline.mode.newest)
     missing.expire(before: max(0, pipeline.receiveNs) / Nanoseconds.second - 60)
     for (index, gauge) in missingRates.enumerated() {
       gauge.set(missing.sums[0] == 0 ? .nan : Double(missing.sums[1 + index]) / Double(missing.sums[0]))
@@ -211,6 +222,9 @@ final class SignalMetrics {
       transitions(transition.from, transition.to, transition.reason).set(total: Double(transition.count))
     }
     parameterFailures.set(total: Double(state.parameterFailures))
+    for (module, counter) in moduleRefusals {
+      counter.set(total: Double(state.refusals.first { $0.module == module }?.count ?? 0))
+    }
     controls.set(total: Double(state.controlsApplied))
     controlErrors.set(total: Double(state.controlErrors))
   }
@@ -224,6 +238,39 @@ final class SignalMetrics {
     return Symbol(
       rows: counter(0), confirmed: counter(1), strong: counter(2), gaps: counter(3), resyncs: counter(4),
       volatility: registry.gauge(volatility.name, volatility.help, labels: ["symbol": name]))
+  }
+}
+
+/// What the triggers saw in the newest window that counted; each figure the median over the symbols.
+private struct TriggerMetrics {
+  private let schedule: Gauge
+  private let market: Gauge
+  private let trades: Gauge
+  private let quotes: Gauge
+  private let spread: Gauge
+  private let volatility: Gauge
+  private let volume: Gauge
+
+  init(_ registry: MetricRegistry) {
+    schedule = registry.gauge(MetricCatalog.strategyTriggerSchedule)
+    market = registry.gauge(MetricCatalog.strategyTriggerMarket)
+    trades = registry.gauge(MetricCatalog.strategyTriggerTrades)
+    quotes = registry.gauge(MetricCatalog.strategyTriggerQuotes)
+    spread = registry.gauge(MetricCatalog.strategyTriggerSpread)
+    volatility = registry.gauge(MetricCatalog.strategyTriggerVolatility)
+    volume = registry.gauge(MetricCatalog.strategyTriggerVolume)
+  }
+
+  /// A trigger that is off asks for nothing: its gauge is 0. A figure that is not known is no number.
+  func refresh(_ window: StrategyMode.Window?) {
+    schedule.set(window?.schedule == true ? 1 : 0)
+    market.set(window?.market == true ? 1 : 0)
+    let figures = window?.verdict?.figures
+    trades.set(figures?.tradesPerMinute ?? .nan)
+    quotes.set(figures?.quotesPerSecond ?? .nan)
+    spread.set(figures?.spreadBps ?? .nan)
+    volatility.set(figures?.volatilityBps ?? .nan)
+    volume.set(figures?.volumeUSD ?? .nan)
   }
 }
 

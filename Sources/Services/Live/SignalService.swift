@@ -62,6 +62,8 @@ public final class SignalService {
   private var isFollowing = false
   private var note: (String) -> Void = { _ in }
   private var failure: (any Error)?
+  private var flushIsScheduled = false
+  private var lastStateLineNs: Int64 = 0
 
   private final class Stage {
     var run: SignalRun
@@ -108,6 +110,8 @@ public final class SignalService {
     self.stage = stage
     stage.run.pipeline.monotonicNs = { EventLoop.monotonicNow() }
     scheduleCheckpoint()
+    lastStateLineNs = EventLoop.monotonicNow()
+    scheduleStateLine()
     while let block = try nextBlock(stage, ready) {
       try process(block, stage)
       progress(stage.run.pipeline.totals.lastSequence)
@@ -234,8 +238,13 @@ public final class SignalService {
 
   /// All that is on the tape has been processed.
   private func caughtUp(_ stage: Stage?, _ ready: (JSONValue) -> Void) throws {
-    try stage?.run.flush()
-    follower.hasWritten()
+    let flushMs = stage?.run.pipeline.parameters.mode.flushMs ?? 0
+    if isFollowing, flushMs > 0 {
+      flushLater(Int64(flushMs) * Nanoseconds.millisecond)
+    } else {
+      try stage?.run.flush()
+      follower.hasWritten()
+    }
     guard !isFollowing else { return }
     isFollowing = true
     follower.metrics = metrics
@@ -245,6 +254,43 @@ public final class SignalService {
       "resumed_from_seq": resumedFromSequence.map { .integer($0) } ?? .null,
     ])
     if let link { link.say(line) } else { ready(line) }
+  }
+
+  /// Batches the rows of a regime that is in no hurry: they are flushed so long after the first of them at the latest,
+  /// and before each checkpoint and the end.
+  private func flushLater(_ delayNs: Int64) {
+    guard !flushIsScheduled else { return }
+    flushIsScheduled = true
+    follower.loop.after(delayNs) { [weak self] in
+      guard let self else { return }
+      flushIsScheduled = false
+      do { try stage?.run.flush() } catch { failure = error }
+      follower.hasWritten()
+    }
+  }
+
+  /// A line of the stage's state, as often as the regime in force wants it.
+  private func scheduleStateLine() {
+    follower.loop.after(Nanoseconds.second) { [weak self] in
+      guard let self, let stage else { return }
+      let now = EventLoop.monotonicNow()
+      let seconds = stage.run.pipeline.parameters.mode.logSeconds
+      if now - lastStateLineNs >= Int64(seconds) * Nanoseconds.second {
+        lastStateLineNs = now
+        note(stateLine(stage))
+      }
+      scheduleStateLine()
+    }
+  }
+
+  private func stateLine(_ stage: Stage) -> String {
+    let control = stage.run.pipeline.control
+    let rows = stage.run.pipeline.rowCounts
+    let failed = control.state.refusals.map { ", \($0.module) refused \($0.count) switches" }.joined()
+    return
+      "mode \(control.mode.name), regime \(control.regime.name), \(rows.rows) rows, \(rows.confirmed) confirmed, "
+      + "record \(stage.run.pipeline.totals.lastSequence), \(stage.reader.backlogBytes()) bytes behind"
+      + failed
   }
 
   // MARK: Checkpoints
@@ -287,6 +333,7 @@ public final class SignalService {
 
   private func finish(_ stage: Stage) throws -> ReplayResult {
     try checkpoint()
+    follower.hasWritten()
     let usage = ProcessUsage.now() - startedUsage
     var result = try stage.run.finish(options.run, usage: usage, tape: stage.reader.report)
     if !options.isSupervised {

@@ -53,6 +53,8 @@ public struct ReplayResult: Sendable {
   public var configurationVersion: String
   /// nil when shadow signals are switched off.
   public internal(set) var shadow: Shadow?
+  /// Regimes, their changes and the windows they follow from.
+  public var strategy: JSONValue
   /// The strongest confirmed signals.
   public internal(set) var topSignals: [TopSignal] = []
   /// What strategy and shadow signals showed, in lines.
@@ -75,6 +77,7 @@ public struct ReplayResult: Sendable {
     sink = options.sink
     configurationVersion = options.configurationVersion
     symbols = pipeline.symbolResults()
+    strategy = pipeline.strategyJSON
   }
 
   /// What `weir replay --json` prints and `summary.json` holds.
@@ -105,6 +108,7 @@ public struct ReplayResult: Sendable {
       .init("decode_errors_total", .integer(totals.decodeErrors.reduce(0, +))),
       .init("decode_errors_without_symbol", .integer(totals.decodeErrorsWithoutSymbol)),
       .init("decode_error_reasons", decodeErrorReasons),
+      .init("strategy", strategy),
       .init(
         "decode_error_samples",
         .array(
@@ -215,6 +219,9 @@ extension ReplayResult.Symbol {
       .init("depth_events_dropped", .integer(depthEventsDropped)),
       .init("book_in_sync", .bool(bookIsSynchronized)),
       .init("last_u", lastUpdateID.map { .integer($0) } ?? .null),
+      .init(
+        "scenarios",
+        .object(Scenario.cells.map { .init("\($0.name)", .integer(counts.scenarios[Int($0.rawValue)])) })),
     ]
     return summary
   }

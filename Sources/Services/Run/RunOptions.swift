@@ -133,6 +133,7 @@ public struct RunOptions: Sendable {
 
   /// What a service's environment holds: ours, without what the configuration file already says.
   var serviceEnvironment: [String: String] {
-    environment.filter { !$0.key.hasPrefix("WEIR__") }
+    let aliases = WeirConfiguration.environmentAliases.map(\.variable)
+    return environment.filter { !$0.key.hasPrefix("WEIR__") && !aliases.contains($0.key) }
   }
 }

@@ -34,7 +34,7 @@ final class RunWatch {
 
   var metricsPort: UInt16 { endpoint?.port ?? 0 }
   var effects: [String] { operatorEffects.union(alertEffects).union(ladderEffects).names }
-  var mode: String { applied.mode ?? "auto" }
+  var mode: String { applied.mode ?? "\(run.options.configuration.signal.strategy.mode.name)" }
   var exportJSON: JSONValue { exports.json }
   var exportDataJSON: JSONValue { exports.dataJSON }
 
@@ -158,7 +158,26 @@ final class RunWatch {
     guard last?["regime"]?.text != regime || last?["mode"]?.text != mode else { return }
     guard run.record.modeSnapshots.count < RunRecord.alertsMax else { return }
     run.record.modeSnapshots.append(
-      .object(["t": .string(UTCDate(now).isoText), "mode": .string(mode), "regime": .string(regime)]))
+      .object([
+        "t": .string(UTCDate(now).isoText), "mode": .string(mode), "regime": .string(regime),
+        "changed_at": changedAt(), "triggers": triggers(),
+      ]))
+  }
+
+  /// The tape time of the change, which a look every few seconds comes after.
+  private func changedAt() -> JSONValue {
+    guard let seconds = sum(MetricCatalog.strategyModeLastChange.name, of: .signal), seconds > 0,
+      seconds < 9e9
+    else { return .null }
+    return .string(UTCDate(UnixNanos(Int64(seconds * 1e3) * Nanoseconds.millisecond)).isoText)
+  }
+
+  /// What the triggers saw in the newest window.
+  private func triggers() -> JSONValue {
+    let prefix = "strategy_trigger_"
+    let samples = (latest[.signal] ?? []).filter { $0.name.hasPrefix(prefix) && $0.value.isFinite }
+    return .object(
+      samples.map { .init(String($0.name.dropFirst(prefix.count)), .rounded($0.value, 4)) })
   }
 
   // MARK: Effects

@@ -6,7 +6,8 @@ import Flow
 // says why not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
 
 extension SignalPipeline: Checkpointed {
-  /// Everything but what the configuration gives, and the tapped quotes, which a live run never taps.
+  /// Everything but what the configuration gives, what drills set, and the tapped quotes, which a live run never
+  /// taps.
   ///
   /// - Precondition: between two records, with the rows taken.
   public func save(to writer: inout CheckpointWriter) {
@@ -19,6 +20,8 @@ extension SignalPipeline: Checkpointed {
     writer.append(receiveNs)
     writer.append(timeSyncIsDegraded)
     writer.append("CTRL", control)
+    writer.append("MODE", mode)
+    writer.append("WIND", watch)
     writer.append(UInt32(states.count))
     for state in states { writer.append("SYMB", state.pointee) }
   }
@@ -33,6 +36,8 @@ extension SignalPipeline: Checkpointed {
     receiveNs = try reader.integer()
     timeSyncIsDegraded = try reader.boolean()
     try reader.restore("CTRL", &control)
+    try reader.restore("MODE", &mode)
+    try reader.restore("WIND", &watch)
     let count = try reader.count(bytesEach: 256, max: symbols.count)
     for index in 0..<count { try reader.restore("SYMB", &state(of: SymbolID(index)).pointee) }
     restore(control: control)

@@ -172,9 +172,9 @@ extension SignalPipeline {
       let state = UnsafeMutablePointer<SymbolState>.allocate(capacity: 1)
       state.initialize(
         to: SymbolState(
-          symbol: SymbolID(states.count), configuration.flow, control.gates,
+          symbol: SymbolID(states.count), configuration, control.gates,
           shadow: configuration.shadow.isEnabled ? ShadowPlan(configuration) : nil))
-      state.pointee.flow.change(fusion: control.fusion)
+      for module in SignalPipeline.modules { module.adopt(&state.pointee, parameters) }
       states.append(state)
     }
     return states[symbol.index]

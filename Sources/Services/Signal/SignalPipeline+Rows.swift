@@ -18,11 +18,11 @@ extension SignalPipeline {
       stalenessMs: connections.stalenessMs(state.pointee.cvdConnection, timeNs)
     )
     var row = state.pointee.flow.row(
-      endMs: endMs, isGrid: trigger == .grid, ofiLag: ofi, cvdLag: cvd, thresholds: thresholds)
+      endMs: endMs, isGrid: trigger == .grid, ofiLag: ofi, cvdLag: cvd, thresholds: parameters.thresholds)
     // While snapshots stand in for the stream, they have the newest prices.
     if state.pointee.book.isPolled { row.quote = state.pointee.book.book.quote }
     let kind = state.pointee.classifier.step(
-      score: row.fused.score, at: timeMs, thresholds, control.fusion)
+      score: row.fused.score, at: timeMs, parameters.thresholds, control.fusion)
     if trigger == .strong, !kind.isStrong { return }
 
     var lagMs = max(ofi.lagMs, cvd.lagMs)
@@ -75,6 +75,7 @@ extension SignalPipeline {
       if kind.isStrong { state.pointee.counts.strong += 1 }
     }
     state.pointee.counts.guardReasons[Int(decision.reason.rawValue)] += 1
+    state.pointee.counts.scenarios[Int(scenario.rawValue)] += 1
     if state.pointee.shadow != nil { judgeShadow(state, row, ofi: ofi, cvd: cvd) }
   }
 

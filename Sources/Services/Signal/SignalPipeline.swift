@@ -50,17 +50,28 @@ public struct SignalPipeline: ~Copyable {
   var timeSyncIsDegraded = false
   /// What interventions have made of the stage.
   public internal(set) var control: StrategyControl
-  /// Of ``control``.
-  var thresholds: FusionConfiguration.Thresholds
-  /// A clock to time parameter updates by; no row depends on it.
+  /// What the regime in force makes of the stage; derived of ``control``.
+  public internal(set) var parameters: RegimeParameters
+  /// What the windows say of the regime.
+  public internal(set) var mode: StrategyMode
+  var watch = WindowWatch()
+  /// Refuses every switch, for drills.
+  var refusingModule: String?
+  /// A clock to time switches of parameters by; no row depends on it.
   public var monotonicNs: (() -> Int64)?
   var parameterUpdateNs: [Int64] = []
   static let parameterUpdatesMax = 256
 
+  /// - Precondition: the schedule of the configuration is one; loading a configuration checks that.
   public init(_ configuration: SignalConfiguration, instruments: InstrumentTable = InstrumentTable()) {
     self.configuration = configuration
     control = StrategyControl(configuration)
-    thresholds = control.thresholds
+    parameters = control.parameters(configuration.strategy)
+    do throws(ScheduleError) {
+      mode = try StrategyMode(configuration.strategy)
+    } catch {
+      preconditionFailure("the configuration was checked: \(error)")
+    }
     decoder = FrameDecoder(instruments: instruments)
     gridNs = Int64(configuration.flow.rowIntervalMs) * Nanoseconds.millisecond
     idleNsMax = Int64(configuration.idleRowsSecondsMax) * Nanoseconds.second
@@ -155,6 +166,7 @@ public struct SignalPipeline: ~Copyable {
         if nextGridNs > time { return }
       }
       if gridQuotes != nil { noteQuotes(at: nextGridNs) }
+      if nextGridNs >= watch.nextSecondNs { watchMarket(at: nextGridNs) }
       if hasRows(at: nextGridNs) {
         for state in states { makeRow(state, timeNs: nextGridNs, trigger: .grid) }
       } else {
@@ -225,6 +237,7 @@ public struct SignalPipeline: ~Copyable {
       state.pointee.counts.tradesExcluded &+= 1
       return
     }
+    state.pointee.market.take(tradePrice: decoder.frame[.price], quantity: decoder.frame[.quantity])
     state.pointee.flow.take(
       trade: decoder.frame[.quantity], aggressor: decoder.frame.aggressor, receiveMs: timeMs)
   }
@@ -245,7 +258,8 @@ public struct SignalPipeline: ~Copyable {
     return true
   }
 
-  /// Takes a trade of a REST answer, which has the ids of the aggregate stream.
+  /// Takes a trade of a REST answer, which has the ids of the aggregate stream. The market trigger does not see it: it
+  /// tells of a time that is over.
   func takeAnsweredTrade(_ trade: AnsweredTrade, _ state: UnsafeMutablePointer<SymbolState>) {
     guard state.pointee.tradeKind ?? .aggregateTrade == .aggregateTrade else {
       state.pointee.counts.tradesOfOtherStream &+= 1

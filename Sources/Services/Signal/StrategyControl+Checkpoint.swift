@@ -9,6 +9,8 @@ extension StrategyControl: Checkpointed {
   /// With the parameters themselves: a control may have changed them.
   public func save(to writer: inout CheckpointWriter) {
     writer.append(mode)
+    writer.append(regime)
+    writer.append(regimeReason)
     writer.append(shadowIsPaused)
     writer.append(timeSyncIsForced)
     writer.append(degradation.lightRows)
@@ -24,6 +26,8 @@ extension StrategyControl: Checkpointed {
 
   public mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
     mode = try reader.value()
+    regime = try reader.value()
+    regimeReason = try reader.text()
     shadowIsPaused = try reader.boolean()
     timeSyncIsForced = try reader.boolean()
     degradation.lightRows = try reader.boolean()
@@ -101,6 +105,20 @@ extension StrategyState: Checkpointed {
       writer.append(transition.reason)
       writer.append(transition.count)
     }
+    writer.append(UInt32(changes.count))
+    for change in changes {
+      writer.append(change.timeNs)
+      writer.append(change.from)
+      writer.append(change.to)
+      writer.append(change.reason)
+      writer.append(change.window != nil)
+      change.window?.save(to: &writer)
+    }
+    writer.append(UInt32(refusals.count))
+    for refusal in refusals {
+      writer.append(refusal.module)
+      writer.append(refusal.count)
+    }
   }
 
   public mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
@@ -118,6 +136,18 @@ extension StrategyState: Checkpointed {
         Transition(
           from: try reader.value(), to: try reader.value(), reason: try reader.text(),
           count: try reader.integer()))
+    }
+    changes = []
+    for _ in 0..<(try reader.count(bytesEach: 15, max: StrategyState.changesMax)) {
+      changes.append(
+        Change(
+          timeNs: try reader.integer(), from: try reader.value(), to: try reader.value(),
+          reason: try reader.text(),
+          window: try reader.boolean() ? try StrategyMode.Window(from: &reader) : nil))
+    }
+    refusals = []
+    for _ in 0..<(try reader.count(bytesEach: 12, max: StrategyState.modulesMax)) {
+      refusals.append(Refusals(module: try reader.text(), count: try reader.integer()))
     }
   }
 }

@@ -8,6 +8,10 @@ import Strategy
 /// A checkpoint keeps it whole; ``SignalPipeline/restore(control:)`` puts it in force again.
 public struct StrategyControl: Equatable, Sendable {
   public var mode = Signal.Mode.auto
+  /// In force; not that of ``mode`` while a module refuses it.
+  public internal(set) var regime = Signal.Regime.normal
+  /// Why the regime is, or would be, what it is.
+  var regimeReason = ""
   public var shadowIsPaused = false
   public var timeSyncIsForced = false
   public var degradation = Degradation()
@@ -22,49 +26,42 @@ public struct StrategyControl: Equatable, Sendable {
     gates = configuration.gates
     scenarios = configuration.strategy.scenarios
     mode = configuration.strategy.mode
-  }
-
-  /// Nothing chooses between quiet and active by itself: unforced, the regime is normal.
-  var regime: Signal.Regime {
-    switch mode {
-    case .auto: .normal
-    case .quiet: .quiet
-    case .active: .active
-    }
-  }
-
-  /// The regime's, scaled by the degradation.
-  var thresholds: FusionConfiguration.Thresholds {
-    var thresholds =
-      switch regime {
-      case .normal: fusion.base
-      case .active: fusion.active
-      case .quiet: fusion.quiet
+    regime =
+      switch mode {
+      case .auto: .normal
+      case .quiet: .quiet
+      case .active: .active
       }
-    thresholds.signal *= degradation.thresholdScale
-    thresholds.strong *= degradation.thresholdScale
-    return thresholds
   }
 
-  /// Puts an intervention in force, or changes nothing.
+  /// What follows from all of it.
+  func parameters(_ configuration: StrategyConfiguration) -> RegimeParameters {
+    RegimeParameters(
+      regime, configuration, fusion: fusion, gates: gates, scenarios: scenarios,
+      thresholdScale: degradation.thresholdScale)
+  }
+
+  /// Enters another regime, for ``regimeReason``.
+  mutating func enter(_ regime: Signal.Regime, at timeNs: Int64, _ window: StrategyMode.Window?) {
+    state.change(
+      StrategyState.Change(
+        timeNs: timeNs, from: self.regime, to: regime, reason: regimeReason, window: window))
+    self.regime = regime
+  }
+
+  /// Puts an intervention in force, or changes nothing. The regime follows a mode by ``enter(_:at:_:)``.
   ///
   /// - Throws: ``ControlError`` for values that no configuration may have.
-  mutating func apply(_ control: Control, at timeNs: Int64) throws(ControlError) {
+  mutating func apply(_ control: Control) throws(ControlError) {
     switch control.action {
     case .mode(let mode):
-      let before = regime
       self.mode = mode
-      if regime != before { state.change(before, regime, control.reason, at: timeNs) }
+      regimeReason = control.reason
     case .shadow(let isPaused): shadowIsPaused = isPaused
     case .timeSync(let isDegraded): timeSyncIsForced = isDegraded
     case .degrade(let degradation): self.degradation = degradation
     case .parameters(let version, let values):
-      do {
-        (fusion, gates, scenarios) = try StrategyControl.changed(fusion, gates, scenarios, values)
-      } catch {
-        state.parameterFailures += 1
-        throw error
-      }
+      (fusion, gates, scenarios) = try StrategyControl.changed(fusion, gates, scenarios, values)
       self.version = version
       state.parameterUpdates += 1
     }
@@ -109,9 +106,28 @@ public struct StrategyState: Equatable, Sendable {
     public var count: Int64
   }
 
+  /// One change, with what the newest window had shown by then.
+  public struct Change: Equatable, Sendable {
+    public var timeNs: Int64
+    public var from: Signal.Regime
+    public var to: Signal.Regime
+    public var reason: String
+    public var window: StrategyMode.Window?
+  }
+
+  /// Switches of the regime that a module refused.
+  public struct Refusals: Equatable, Sendable {
+    public var module: String
+    public var count: Int64
+  }
+
   /// Changes of the regime, in the order in which each kind was first seen. Bound: ``transitionsMax``, then the reason is
   /// `other`.
   public internal(set) var transitions: [Transition] = []
+  /// The newest ``changesMax``, in their order.
+  public internal(set) var changes: [Change] = []
+  /// In the order in which each module first refused; there are few modules.
+  public internal(set) var refusals: [Refusals] = []
   /// By regime, up to the last change.
   public internal(set) var nsInRegime: [Int64] = [0, 0, 0]
   /// 0 before the first.
@@ -126,10 +142,24 @@ public struct StrategyState: Equatable, Sendable {
 
   public static let transitionsMax = 64
 
-  mutating func change(_ from: Signal.Regime, _ to: Signal.Regime, _ reason: String, at timeNs: Int64) {
-    nsInRegime[Int(from.rawValue)] += timeNs - (sinceNs ?? timeNs)
-    sinceNs = timeNs
-    lastChangeNs = timeNs
+  public static let changesMax = 64
+  static let modulesMax = 64
+
+  mutating func refused(_ module: String) {
+    if let index = refusals.firstIndex(where: { $0.module == module }) {
+      refusals[index].count += 1
+    } else if refusals.count < StrategyState.modulesMax {
+      refusals.append(Refusals(module: module, count: 1))
+    }
+  }
+
+  mutating func change(_ change: Change) {
+    let (from, to, reason) = (change.from, change.to, change.reason)
+    nsInRegime[Int(from.rawValue)] += change.timeNs - (sinceNs ?? change.timeNs)
+    sinceNs = change.timeNs
+    lastChangeNs = change.timeNs
+    if changes.count == StrategyState.changesMax { changes.removeFirst() }
+    changes.append(change)
     func place(_ reason: String) -> Int? {
       transitions.firstIndex { $0.from == from && $0.to == to && $0.reason == reason }
     }

@@ -67,6 +67,8 @@ extension SymbolState: Checkpointed {
     writer.append(reconnectedAtMs)
     writer.append("MESS", messages)
     writer.append(lastSequence)
+    writer.append("MARK", market)
+    writer.append("VOLA", volatility)
     writer.append("COUN", counts)
     if let shadow { writer.append("SHDW", shadow) }
   }
@@ -90,6 +92,8 @@ extension SymbolState: Checkpointed {
     reconnectedAtMs = try reader.optionalInteger()
     try reader.restore("MESS", &messages)
     lastSequence = try reader.integer()
+    try reader.restore("MARK", &market)
+    try reader.restore("VOLA", &volatility)
     try reader.restore("COUN", &counts)
     if shadow != nil { try reader.restore("SHDW", &shadow!) }
   }
@@ -101,12 +105,15 @@ extension SymbolCounts: Checkpointed {
       [
         frames, depthEvents, levelUpdates, bookTickerEvents, trades, tradesExcluded, tradesOfOtherStream,
         tickersRepeated, decodeErrors, signals, confirmed, strong,
-      ] + guardReasons)
+      ] + guardReasons + scenarios)
   }
 
   public mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
-    let values = try reader.words(max: 12 + guardReasons.count)
-    guard values.count == 12 + guardReasons.count else { throw reader.failure("\(values.count) counters") }
+    let reasonsEnd = 12 + guardReasons.count
+    let values = try reader.words(max: reasonsEnd + scenarios.count)
+    guard values.count == reasonsEnd + scenarios.count else {
+      throw reader.failure("\(values.count) counters")
+    }
     frames = values[0]
     depthEvents = values[1]
     levelUpdates = values[2]
@@ -119,6 +126,7 @@ extension SymbolCounts: Checkpointed {
     signals = values[9]
     confirmed = values[10]
     strong = values[11]
-    guardReasons = Array(values[12...])
+    guardReasons = Array(values[12..<reasonsEnd])
+    scenarios = Array(values[reasonsEnd...])
   }
 }

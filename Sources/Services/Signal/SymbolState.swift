@@ -29,19 +29,26 @@ struct SymbolState: ~Copyable {
   var lastSequence: Int64 = 0
   /// nil when shadow signals are switched off.
   var shadow: ShadowChannels?
-  /// Against the symbol's own recent past; nil until it is told.
-  var volatilityIsHigh: Bool?
+  /// What the market trigger sees of it.
+  var market = MarketWindow()
+  var volatility: VolatilityAxis
 
   var counts = SymbolCounts()
 
   init(
-    symbol: SymbolID, _ flow: FlowConfiguration, _ gates: GateConfiguration, shadow: ShadowPlan? = nil
+    symbol: SymbolID, _ configuration: SignalConfiguration, _ gates: GateConfiguration,
+    shadow: ShadowPlan? = nil
   ) {
     self.symbol = symbol
     self.shadow = shadow.map { ShadowChannels($0) }
-    self.flow = SymbolFlow(flow)
+    flow = SymbolFlow(configuration.flow)
+    volatility = VolatilityAxis(configuration.strategy.volatility)
     self.gates = Gates(gates)
+    market.reserve(seconds: configuration.strategy.windowSeconds)
   }
+
+  /// Against the symbol's own recent past; nil until it is told.
+  var volatilityIsHigh: Bool? { volatility.isHigh }
 
   /// Missing messages as a share of all that should have come, over the last minute.
   func missingRatio(at timeMs: Int64) -> Double {
@@ -69,4 +76,6 @@ public struct SymbolCounts: Equatable, Sendable {
   public var strong: Int64 = 0
   /// By `GuardReason.rawValue`.
   public var guardReasons = [Int64](repeating: 0, count: Signal.GuardReason.allCases.count)
+  /// Rows by `Scenario.rawValue`.
+  public var scenarios = [Int64](repeating: 0, count: Scenario.allCases.count)
 }
