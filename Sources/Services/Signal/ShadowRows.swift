@@ -31,7 +31,7 @@ extension SignalPipeline {
         timeNs: main.receiveTime.rawValue, isGrid: main.trigger == .grid, zCVD: row.zCVD,
         score: row.fused.score, fusion: fused.score, divergence: row.divergence, guardReason: reason,
         confirmedDirection: main.confirmed ? main.kind.direction : 0, activity: state.pointee.activity,
-        thresholds: thresholds, parameters: parameters, isPaused: control.shadowIsPaused))
+        thresholds: self.parameters.thresholds, parameters: parameters, isPaused: control.shadowIsPaused))
     if onsets == ShadowOnsets() { return }
 
     var signal = main
