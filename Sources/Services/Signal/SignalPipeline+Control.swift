@@ -46,6 +46,7 @@ extension SignalPipeline {
     thresholds = control.thresholds
     for state in states {
       state.pointee.flow.change(fusion: control.fusion)
+      state.pointee.flow.select(lane: lanes[control.regime])
       state.pointee.gates.configuration = control.gates
     }
   }

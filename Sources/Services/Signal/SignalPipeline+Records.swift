@@ -171,8 +171,12 @@ extension SignalPipeline {
     while states.count <= symbol.index {
       let state = UnsafeMutablePointer<SymbolState>.allocate(capacity: 1)
       state.initialize(
-        to: SymbolState(symbol: SymbolID(states.count), configuration.flow, control.gates))
+        to: SymbolState(
+          symbol: SymbolID(states.count),
+          SymbolFlow(configuration.flow, lanes: lanes.parameters, divergence: configuration.divergence),
+          control.gates))
       state.pointee.flow.change(fusion: control.fusion)
+      state.pointee.flow.select(lane: lanes[control.regime])
       states.append(state)
     }
     return states[symbol.index]

@@ -48,6 +48,7 @@ public struct SignalPipeline: ~Copyable {
   public internal(set) var control: StrategyControl
   /// Of ``control``.
   var thresholds: FusionConfiguration.Thresholds
+  let lanes: RegimeLanes
   /// A clock to time parameter updates by; no row depends on it.
   public var monotonicNs: (() -> Int64)?
   var parameterUpdateNs: [Int64] = []
@@ -57,6 +58,7 @@ public struct SignalPipeline: ~Copyable {
     self.configuration = configuration
     control = StrategyControl(configuration)
     thresholds = control.thresholds
+    lanes = RegimeLanes(configuration)
     decoder = FrameDecoder(instruments: instruments)
     gridNs = Int64(configuration.flow.rowIntervalMs) * Nanoseconds.millisecond
     idleNsMax = Int64(configuration.idleRowsSecondsMax) * Nanoseconds.second

@@ -32,9 +32,9 @@ struct SymbolState: ~Copyable {
 
   var counts = SymbolCounts()
 
-  init(symbol: SymbolID, _ flow: FlowConfiguration, _ gates: GateConfiguration) {
+  init(symbol: SymbolID, _ flow: consuming SymbolFlow, _ gates: GateConfiguration) {
     self.symbol = symbol
-    self.flow = SymbolFlow(flow)
+    self.flow = flow
     self.gates = Gates(gates)
   }
 
