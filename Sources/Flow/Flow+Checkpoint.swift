@@ -182,8 +182,74 @@ extension MultiLevelImbalance: Checkpointed {
   }
 }
 
+extension PrincipalComponent: Checkpointed {
+  /// Width and counts are configuration; of the ring, what is full and what is open.
+  func save(to writer: inout CheckpointWriter) {
+    writer.append(UInt32(full))
+    writer.append(UInt32(place))
+    writer.append(UInt32(samples))
+    writer.append(words: blocks, count: blocksMax * stride)
+    writer.append(isKnown)
+    writer.append(words: weights, count: width)
+  }
+
+  mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
+    full = Int(try reader.integer(in: 0...UInt32(blocksMax)))
+    place = Int(try reader.integer(in: 0...UInt32(blocksMax - 1)))
+    samples = Int(try reader.integer(in: 0...UInt32(blockSamples - 1)))
+    guard full == blocksMax || place == full else { throw reader.failure("a ring with a hole") }
+    try reader.words(blocksMax * stride, into: blocks)
+    isKnown = try reader.boolean()
+    try reader.words(width, into: weights)
+    for index in 0..<width where abs(weights[index]) > 1 {
+      throw reader.failure("a weight of \(weights[index])")
+    }
+  }
+}
+
+extension IntegratedImbalance: Checkpointed {
+  /// `levels` is configuration.
+  func save(to writer: inout CheckpointWriter) {
+    writer.append("DEPT", depths)
+    writer.append(lastDepth)
+    writer.append(lastSides)
+    writer.append("COMP", component)
+  }
+
+  mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
+    try reader.restore("DEPT", &depths)
+    lastDepth = try reader.integer()
+    lastSides = try reader.integer()
+    try reader.restore("COMP", &component)
+  }
+}
+
+extension FactorLane: Checkpointed {
+  /// Parameters and fixed weights are configuration.
+  func save(to writer: inout CheckpointWriter) {
+    writer.append("OFI1", levelOne)
+    writer.append("OFIN", deep)
+    writer.append("DELT", delta)
+    writer.append("HOFI", ofiHistory)
+    writer.append("HCVD", cvdHistory)
+    switch integrated {
+    case .some(let integrated): writer.append("INTE", integrated)
+    case .none: break
+    }
+  }
+
+  mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
+    try reader.restore("OFI1", &levelOne)
+    try reader.restore("OFIN", &deep)
+    try reader.restore("DELT", &delta)
+    try reader.restore("HOFI", &ofiHistory)
+    try reader.restore("HCVD", &cvdHistory)
+    if isIntegrated { try reader.restore("INTE", &integrated!) }
+  }
+}
+
 extension SymbolFlow: Checkpointed {
-  /// The configuration and the weights that follow from it are given.
+  /// The configuration and the number of lanes are given.
   public func save(to writer: inout CheckpointWriter) {
     writer.append(tickerImbalance)
     writer.append(bookImbalance)
@@ -194,18 +260,20 @@ extension SymbolFlow: Checkpointed {
     writer.append(tickerQuote)
     writer.append(lastTickerID)
     writer.append(bookQuote)
-    writer.append("OFI1", levelOne)
-    writer.append("OFIN", deep)
-    writer.append("DELT", delta)
     writer.append("LEVL", multiLevel)
-    writer.append("HOFI", ofiHistory)
-    writer.append("HCVD", cvdHistory)
+    for index in 0..<laneCount { writer.append("LANE", lanes[index]) }
+    writer.append(UInt32(lane))
     writer.append(ofiWholeSinceMs)
     writer.append(cvdWholeSinceMs)
     writer.append(triggers.isArmed)
     for value in [triggers.ofiHigh, triggers.ofiLow, triggers.cvdHigh, triggers.cvdLow] {
       writer.append(value)
     }
+    if let divergence { writer.append("DIVG", divergence) }
+    writer.append(pendingDivergence)
+    writer.append(tradesWereLost)
+    writer.append(laneChanged)
+    writer.append(weightsChanged)
   }
 
   public mutating func restore(from reader: inout CheckpointReader) throws(CheckpointError) {
@@ -218,12 +286,9 @@ extension SymbolFlow: Checkpointed {
     tickerQuote = try reader.quote()
     lastTickerID = try reader.integer()
     bookQuote = try reader.quote()
-    try reader.restore("OFI1", &levelOne)
-    try reader.restore("OFIN", &deep)
-    try reader.restore("DELT", &delta)
     try reader.restore("LEVL", &multiLevel)
-    try reader.restore("HOFI", &ofiHistory)
-    try reader.restore("HCVD", &cvdHistory)
+    for index in 0..<laneCount { try reader.restore("LANE", &lanes[index]) }
+    speaking = lanes + Int(try reader.integer(in: 0...UInt32(laneCount - 1)))
     ofiWholeSinceMs = try reader.optionalInteger()
     cvdWholeSinceMs = try reader.optionalInteger()
     triggers.isArmed = try reader.boolean()
@@ -231,6 +296,11 @@ extension SymbolFlow: Checkpointed {
     triggers.ofiLow = try reader.double()
     triggers.cvdHigh = try reader.double()
     triggers.cvdLow = try reader.double()
+    if divergence != nil { try reader.restore("DIVG", &divergence!) }
+    pendingDivergence = try reader.value()
+    tradesWereLost = try reader.boolean()
+    laneChanged = try reader.boolean()
+    weightsChanged = try reader.boolean()
   }
 }
 

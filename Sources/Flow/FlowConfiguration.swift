@@ -12,6 +12,16 @@ public struct FlowConfiguration: Equatable, Sendable {
     case mad
   }
 
+  /// What the levels' imbalances are made into.
+  public enum OFIMethod: String, CaseIterable, Sendable {
+    /// their sum by ``FlowConfiguration/weights``, in lots
+    case weighted
+    /// the best level's alone, in lots
+    case best
+    /// along their first principal component, in average depths of a level
+    case integrated
+  }
+
   /// When the running CVD returns to zero.
   public enum CVDReset: String, CaseIterable, Sendable {
     case never
@@ -28,6 +38,7 @@ public struct FlowConfiguration: Equatable, Sendable {
   public var historyMs = 900_000
   public var historyStrideMs = 1000
   public var warmupMs = 180_000
+  public var ofiMethod = OFIMethod.weighted
   /// Book levels that enter the OFI.
   public var levels = 5
   /// One weight a level, best first; normalised over the levels that exist.

@@ -54,6 +54,16 @@ public struct MultiLevelImbalance: ~Copyable {
   /// Forgets the state: the next event sets it without contributing, so nothing is differenced across a hole.
   public mutating func reset() { hasState = false }
 
+  /// Sizes of the best levels after the last event, both sides together, and how many levels there were.
+  func depth(levels count: Int) -> (size: Int64, sides: Int64) {
+    var size: Int64 = 0
+    let bids = min(count, bidCountBefore)
+    let asks = min(count, askCountBefore)
+    for level in 0..<bids { size &+= before[levels &+ level] }
+    for level in 0..<asks { size &+= before[3 &* levels &+ level] }
+    return (size, Int64(bids &+ asks))
+  }
+
   /// Takes the book after an event. `false` when the event only set the state.
   ///
   /// - Complexity: O(ticks to the deepest level)

@@ -3,15 +3,18 @@ import Core
 
 /// What a symbol's order flow says at one moment of tape time.
 public struct FlowRow: Sendable {
-  /// Weighted OFI over the window in base-asset units × 10^scale (lots); nil while the window has a hole.
+  /// OFI over the window in base-asset units × 10^scale (lots), or in average depths of a level
+  /// (``ofiIsRelative``); nil while the window has a hole.
   public var ofi: Double?
+  /// ``ofi`` is in average depths of a level.
+  public var ofiIsRelative = false
   /// Unclipped.
   public var zOFI: Double?
   public var zCVD: Double?
   public var cvd: Int64
   public var quote: Quote?
   public var fused: FusedScore
-  /// Confirmed at this moment.
+  /// Confirmed at this moment, or since the row before where that moment had none.
   public var divergence = DivergenceKind.none
 }
 
@@ -22,8 +25,11 @@ public struct FlowRow: Sendable {
 /// levels come from the synchronised book. Nothing is differenced across a hole: after a start, snapshot,
 /// resync or reconnect the state is set without a contribution, and a window counts only once it has been
 /// whole for its full length.
+///
+/// Where modes have parameters of their own there is a ``FactorLane`` for each set of them. All are fed; the
+/// one selected speaks.
 public struct SymbolFlow: ~Copyable {
-  public private(set) var configuration: FlowConfiguration
+  public internal(set) var configuration: FlowConfiguration
 
   /// Sum of level-1 contributions from book tickers since the start.
   public internal(set) var tickerImbalance: Int64 = 0
@@ -38,45 +44,57 @@ public struct SymbolFlow: ~Copyable {
   var lastTickerID: Int64 = .min
   var bookQuote: Quote?
 
-  var levelOne: SlidingSum
-  var deep: SlidingSum
-  var delta: SlidingSum
   var multiLevel: MultiLevelImbalance
-  var ofiHistory: Standardizer
-  var cvdHistory: Standardizer
   /// Tape time since which the windows have had no hole; nil while they have one.
   var ofiWholeSinceMs: Int64?
   var cvdWholeSinceMs: Int64?
 
+  let laneCount: Int
+  let lanes: UnsafeMutablePointer<FactorLane>
+  /// The lane that speaks.
+  var speaking: UnsafeMutablePointer<FactorLane>
   // The cheap test between two rows: factor values from which the score could be strong.
   var triggers = StrongTriggers()
-  private let firstWeight: Double
-  private let deepWeights: UnsafeMutablePointer<Double>
-  private let deepCount: Int
 
-  public init(_ configuration: FlowConfiguration) {
+  var divergence: DivergenceDetector?
+  /// 0 where none is looked for.
+  let divergenceStrideMs: Int64
+  /// Confirmed, and in no row yet.
+  var pendingDivergence = DivergenceKind.none
+  // Since the last sample of divergence: what no longer compares with the samples before.
+  var tradesWereLost = false
+  var laneChanged = false
+  var weightsChanged = false
+
+  /// - Parameters:
+  ///   - lanes: the distinct parameter sets; none for the configuration's own. The first one speaks.
+  ///   - divergence: nil to look for none.
+  public init(
+    _ configuration: FlowConfiguration, lanes sets: [FactorParameters] = [],
+    divergence: DivergenceConfiguration? = nil
+  ) {
+    let sets = sets.isEmpty ? [configuration.parameters()] : sets
     self.configuration = configuration
-    let samples = configuration.historyMs / configuration.historyStrideMs
-    let warmup = configuration.warmupMs / configuration.historyStrideMs
     cvd = CumulativeVolumeDelta(reset: configuration.cvdReset)
-    levelOne = SlidingSum(windowMs: configuration.ofiWindowMs)
-    deep = SlidingSum(windowMs: configuration.ofiWindowMs, width: max(1, configuration.levels - 1))
-    delta = SlidingSum(windowMs: configuration.cvdWindowMs)
-    multiLevel = MultiLevelImbalance(levels: configuration.levels)
-    ofiHistory = Standardizer(
-      method: configuration.standardization, samples: samples, warmupSamples: warmup,
-      floorRatio: configuration.scaleFloorRatio)
-    cvdHistory = Standardizer(
-      method: configuration.standardization, samples: samples, warmupSamples: warmup,
-      floorRatio: configuration.scaleFloorRatio)
-    let total = configuration.weights.prefix(configuration.levels).reduce(0, +)
-    firstWeight = configuration.weights[0] / total
-    deepCount = configuration.levels - 1
-    deepWeights = .allocate(capacity: max(1, deepCount))
-    for level in 0..<deepCount { deepWeights[level] = configuration.weights[level + 1] / total }
+    multiLevel = MultiLevelImbalance(levels: sets.reduce(1) { max($0, $1.levels) })
+    laneCount = sets.count
+    lanes = .allocate(capacity: sets.count)
+    for (index, set) in sets.enumerated() {
+      (lanes + index).initialize(to: FactorLane(configuration, set))
+    }
+    speaking = lanes
+    if let divergence, divergence.isEnabled {
+      self.divergence = DivergenceDetector(divergence)
+      divergenceStrideMs = Int64(divergence.strideMs)
+    } else {
+      divergenceStrideMs = 0
+    }
   }
 
-  deinit { deepWeights.deallocate() }
+  deinit {
+    lanes.deinitialize(count: laneCount)
+    lanes.deallocate()
+  }
 
   // MARK: Inputs
 
@@ -89,7 +107,8 @@ public struct SymbolFlow: ~Copyable {
     if let before = tickerQuote {
       let e = OrderFlowImbalance.contribution(before: before, after: quote)
       tickerImbalance &+= e
-      levelOne.add(e, at: receiveMs)
+      lanes.pointee.levelOne.add(e, at: receiveMs)
+      if laneCount > 1 { addToOthers(levelOne: e, at: receiveMs) }
       impact.step(timeMs: exchangeMs, contribution: e, doubledMid: quote.doubledMid)
     } else {
       startTicker(quote, receiveMs, exchangeMs)
@@ -102,7 +121,7 @@ public struct SymbolFlow: ~Copyable {
   private mutating func startTicker(_ quote: Quote, _ receiveMs: Int64, _ exchangeMs: Int64) {
     if !hasTicker {
       hasTicker = true
-      levelOne.removeAll()
+      clearLevelOne()
       impact = PriceImpact()
     }
     if !hasBook || ofiWholeSinceMs != nil { ofiWholeSinceMs = receiveMs }
@@ -116,9 +135,11 @@ public struct SymbolFlow: ~Copyable {
     if multiLevel.step(book) {
       let e = multiLevel.contributions[0]
       bookImbalance &+= e
-      if multiLevel.levels > 1 { deep.add(multiLevel.contributions + 1, at: receiveMs) }
+      lanes.pointee.take(book: multiLevel, at: receiveMs)
+      if laneCount > 1 { addBookToOthers(at: receiveMs) }
       if !hasTicker {
-        levelOne.add(e, at: receiveMs)
+        lanes.pointee.levelOne.add(e, at: receiveMs)
+        if laneCount > 1 { addToOthers(levelOne: e, at: receiveMs) }
         if let quote = bookQuote {
           impact.step(timeMs: exchangeMs, contribution: e, doubledMid: quote.doubledMid)
         }
@@ -138,132 +159,72 @@ public struct SymbolFlow: ~Copyable {
   /// The book has gone out of sync.
   public mutating func bookLost() {
     multiLevel.reset()
-    deep.removeAll()
+    for index in 0..<laneCount { lanes[index].bookLost() }
     bookQuote = nil
     ofiWholeSinceMs = nil
-    if !hasTicker { levelOne.removeAll() }
+    if !hasTicker { clearLevelOne() }
   }
 
   /// The connection that carries the book ticker was replaced: what happened in between is unknown.
   public mutating func tickerLost(at receiveMs: Int64) {
     tickerQuote = nil
-    levelOne.removeAll()
+    clearLevelOne()
     if ofiWholeSinceMs != nil { ofiWholeSinceMs = receiveMs }
   }
 
   @inline(__always)
   public mutating func take(trade quantity: Int64, aggressor: Aggressor, receiveMs: Int64) {
     let signed = cvd.add(quantity: quantity, aggressor: aggressor, at: receiveMs)
-    delta.add(signed, at: receiveMs)
+    lanes.pointee.delta.add(signed, at: receiveMs)
+    if laneCount > 1 { addToOthers(delta: signed, at: receiveMs) }
     if cvdWholeSinceMs == nil { cvdWholeSinceMs = receiveMs }
   }
 
   /// Trades are missing before this moment.
-  public mutating func tradesLost(at receiveMs: Int64) { cvdWholeSinceMs = receiveMs }
+  public mutating func tradesLost(at receiveMs: Int64) {
+    cvdWholeSinceMs = receiveMs
+    tradesWereLost = true
+  }
+
+  private func clearLevelOne() {
+    for index in 0..<laneCount { lanes[index].levelOne.removeAll() }
+  }
+
+  @inline(never)
+  private func addToOthers(levelOne contribution: Int64, at receiveMs: Int64) {
+    for index in 1..<laneCount { lanes[index].levelOne.add(contribution, at: receiveMs) }
+  }
+
+  @inline(never)
+  private func addToOthers(delta signed: Int64, at receiveMs: Int64) {
+    for index in 1..<laneCount { lanes[index].delta.add(signed, at: receiveMs) }
+  }
+
+  @inline(never)
+  private mutating func addBookToOthers(at receiveMs: Int64) {
+    for index in 1..<laneCount { lanes[index].take(book: multiLevel, at: receiveMs) }
+  }
+
+  // MARK: Control
 
   /// Other fusion parameters from the next row on. The cheap test for strong scores follows at the next grid
   /// row.
-  public mutating func change(fusion: FusionConfiguration) { configuration.fusion = fusion }
-
-  // MARK: Outputs
-
-  /// Both histories are long enough to judge by.
-  public var isWarm: Bool { ofiHistory.isWarm && cvdHistory.isWarm }
-
-  /// The best quotes: of the book ticker where there is one.
-  public var quote: Quote? { hasTicker ? tickerQuote : bookQuote }
-
-  /// Whether the CVD window has a hole at `timeMs`.
-  public func cvdHasHole(at timeMs: Int64) -> Bool {
-    guard let since = cvdWholeSinceMs else { return true }
-    return timeMs - since < Int64(configuration.cvdWindowMs)
+  public mutating func change(fusion: FusionConfiguration) {
+    let before = configuration.fusion
+    if fusion.weightOFI != before.weightOFI || fusion.weightCVD != before.weightCVD { weightsChanged = true }
+    configuration.fusion = fusion
   }
 
-  @inline(__always)
-  private func ofiValue() -> Double {
-    guard hasBook else { return Double(levelOne.sums[0]) }
-    var value = firstWeight * Double(levelOne.sums[0])
-    for level in 0..<deepCount { value += deepWeights[level] * Double(deep.sums[level]) }
-    return value
-  }
+  /// The place of the lane that speaks.
+  public var lane: Int { speaking - lanes }
 
-  /// The row for the half-open windows that end at `endMs`; a grid row also feeds the histories.
-  public mutating func row(
-    endMs: Int64, isGrid: Bool, ofiLag: (lagMs: Double, stalenessMs: Double),
-    cvdLag: (lagMs: Double, stalenessMs: Double), thresholds: FusionConfiguration.Thresholds
-  ) -> FlowRow {
-    let (ofi, cvdDelta) = values(at: endMs)
-    let zOFI = ofi.flatMap { ofiHistory.z($0) }
-    let zCVD = cvdDelta.flatMap { cvdHistory.z($0) }
-    if isGrid {
-      push(ofi, cvdDelta, at: endMs)
-      arm(zOFI, zCVD, thresholds)
-    } else {
-      triggers = StrongTriggers()
-    }
-    let fused = FusedScore(
-      ofi: Factor(z: zOFI, lagMs: ofiLag.lagMs, stalenessMs: ofiLag.stalenessMs),
-      cvd: Factor(z: zCVD, lagMs: cvdLag.lagMs, stalenessMs: cvdLag.stalenessMs), configuration.fusion)
-    return FlowRow(
-      ofi: ofi, zOFI: zOFI, zCVD: zCVD,
-      cvd: configuration.cvdReset == .window ? delta.sums[0] : cvd.sinceReset, quote: quote, fused: fused)
-  }
-
-  /// What a grid row at `endMs` would do to the histories, where no row is made.
-  public mutating func sample(endMs: Int64) {
-    guard endMs % Int64(configuration.historyStrideMs) == 0 else { return }
-    let (ofi, cvdDelta) = values(at: endMs)
-    push(ofi, cvdDelta, at: endMs)
-  }
-
-  /// Both factors over the windows that end at `endMs`; nil where a window has a hole.
-  @inline(__always)
-  private mutating func values(at endMs: Int64) -> (ofi: Double?, cvdDelta: Double?) {
-    levelOne.expire(before: endMs - levelOne.windowMs)
-    deep.expire(before: endMs - deep.windowMs)
-    delta.expire(before: endMs - delta.windowMs)
-    cvd.roll(to: endMs)
-    var ofi: Double?
-    if let since = ofiWholeSinceMs, endMs - since >= levelOne.windowMs { ofi = ofiValue() }
-    return (ofi, cvdHasHole(at: endMs) ? nil : Double(delta.sums[0]))
-  }
-
-  @inline(__always)
-  private mutating func push(_ ofi: Double?, _ cvdDelta: Double?, at endMs: Int64) {
-    guard endMs % Int64(configuration.historyStrideMs) == 0 else { return }
-    if let ofi { ofiHistory.push(ofi) }
-    if let cvdDelta { cvdHistory.push(cvdDelta) }
-  }
-
-  /// Whether the score might have become strong since the last row; answers `true` at most once per grid
-  /// interval (the row that follows disarms it).
-  public mutating func mayBeStrong() -> Bool {
-    if !triggers.isArmed { return false }
-    let ofi = ofiValue()
-    let cvd = Double(delta.sums[0])
-    return ofi >= triggers.ofiHigh || ofi <= triggers.ofiLow || cvd >= triggers.cvdHigh
-      || cvd <= triggers.cvdLow
-  }
-
-  /// Solves w₁·z_ofi + w₂·z_cvd = ±strong for each factor with the other as it is now, and turns the z into
-  /// the factor's own unit, so that the test after each event is four comparisons.
-  private mutating func arm(_ zOFI: Double?, _ zCVD: Double?, _ thresholds: FusionConfiguration.Thresholds) {
+  /// Lets another lane speak from the next row on. Its history is as long as if it always had.
+  public mutating func select(lane: Int) {
+    precondition(lane >= 0 && lane < laneCount, "a lane is one of those the flow was made with")
+    guard lane != self.lane else { return }
+    speaking = lanes + lane
     triggers = StrongTriggers()
-    guard let zOFI, let zCVD else { return }
-    let total = configuration.fusion.weightOFI + configuration.fusion.weightCVD
-    let w1 = configuration.fusion.weightOFI / total
-    let w2 = configuration.fusion.weightCVD / total
-    let score = w1 * zOFI + w2 * zCVD
-    guard abs(score) < thresholds.strong else { return }
-    triggers.isArmed = true
-    if w1 > 0 {
-      triggers.ofiHigh = ofiHistory.value(forZ: (thresholds.strong - w2 * zCVD) / w1)
-      triggers.ofiLow = ofiHistory.value(forZ: (-thresholds.strong - w2 * zCVD) / w1)
-    }
-    if w2 > 0 {
-      triggers.cvdHigh = cvdHistory.value(forZ: (thresholds.strong - w1 * zOFI) / w2)
-      triggers.cvdLow = cvdHistory.value(forZ: (-thresholds.strong - w1 * zOFI) / w2)
-    }
+    laneChanged = true
   }
 }
 

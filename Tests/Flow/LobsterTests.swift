@@ -1,8 +1,9 @@
 import CZlib
 import Core
-import Flow
 import Glibc
 import Testing
+
+@testable import Flow
 
 /// The one file a test needs out of a zip archive (stored or deflated), by the end of its name.
 private func unzip(_ path: String, _ suffix: String) throws -> [UInt8] {
@@ -58,8 +59,30 @@ private func wholeNumbers(_ line: ArraySlice<UInt8>) -> [Int64] {
   return result
 }
 
+/// The first so many of them, as many as there is room for.
+private func wholeNumbers(_ line: ArraySlice<UInt8>, into numbers: inout [Int64]) {
+  var column = 0
+  var value: Int64 = 0
+  var isNegative = false
+  for byte in line {
+    switch byte {
+    case 44:
+      numbers[column] = isNegative ? -value : value
+      column += 1
+      value = 0
+      isNegative = false
+      if column == numbers.count { return }
+    case 45: isNegative = true
+    case 48...57: value = value * 10 + Int64(byte - 48)
+    default: break
+    }
+  }
+  numbers[column] = isNegative ? -value : value
+}
+
 private let dataFolder = getenv("WEIR_DATA").map { String(cString: $0) } ?? "../shared/data"
 private let archive = dataFolder + "/lobster/LOBSTER_SampleFile_AMZN_2012-06-21_1.zip"
+private let deepArchive = dataFolder + "/lobster/LOBSTER_SampleFile_AMZN_2012-06-21_5.zip"
 
 /// An independent check of the OFI formula on equities: Cont, Kukanov and Stoikov's own setting.
 @Suite("LOBSTER AMZN 2012-06-21")
@@ -102,5 +125,99 @@ struct LobsterTests {
     print("LOBSTER AMZN level 1, 10 s buckets: mean half-hour R² \(mean)")
     #expect(r2.count == 13)
     #expect(abs(mean - 0.525) < 0.005)
+  }
+
+  /// The same with five levels: the best one, fixed weights, and the first principal component of the seconds
+  /// before. Cont, Cucuringu and Zhang (2023) find the last one to explain most.
+  @Test(.enabled(if: Files.exists(deepArchive), "the LOBSTER sample is not here"))
+  func levelsTogetherExplainMoreThanTheBest() throws {
+    let levels = 5
+    let seconds = 23_400
+    let book = try unzip(deepArchive, "orderbook_5.csv").split(separator: 10)
+    let messages = try unzip(deepArchive, "message_5.csv").split(separator: 10)
+    #expect(book.count == messages.count)
+    // Of each second: the levels' OFI, their sizes' sum, events, and the last mid.
+    var ofi = [Int64](repeating: 0, count: seconds * levels)
+    var sizes = [Int64](repeating: 0, count: seconds)
+    var events = [Int64](repeating: 0, count: seconds)
+    var mids = [Double?](repeating: nil, count: seconds)
+    var before = [Int64](repeating: 0, count: 4 * levels)
+    var after = before
+    var isFirst = true
+    for (row, message) in zip(book, messages) {
+      wholeNumbers(row, into: &after)
+      let second = Int(wholeNumbers(message.prefix { $0 != 44 })[0]) - 34_200
+      for level in 0..<levels where second >= 0 && second < seconds {
+        let new = quote(after, level)
+        if !isFirst {
+          ofi[second * levels + level] += OrderFlowImbalance.contribution(
+            before: quote(before, level), after: new)
+        }
+        sizes[second] += new.bidQuantity + new.askQuantity
+        if level == 0 {
+          events[second] += 1
+          mids[second] = Double(new.doubledMid) / 2
+        }
+      }
+      swap(&before, &after)
+      isFirst = false
+    }
+    var component = PrincipalComponent(width: levels, history: 900)
+    var window = [Int64](repeating: 0, count: levels)
+    var (size, count) = (Int64(0), Int64(0))
+    var (mid, midBefore) = (0.0, 0.0)
+    var series: [(best: Double, weighted: Double, integrated: Double, move: Double)] = []
+    var r2: [(best: Double, weighted: Double, integrated: Double)] = []
+    let weights = FlowConfiguration().weights
+    for second in 0..<seconds {
+      for level in 0..<levels {
+        window[level] += ofi[second * levels + level]
+        if second >= 10 { window[level] -= ofi[(second - 10) * levels + level] }
+      }
+      size += sizes[second] - (second >= 10 ? sizes[second - 10] : 0)
+      count += events[second] - (second >= 10 ? events[second - 10] : 0)
+      if let new = mids[second] { mid = new }
+      guard second >= 9, size > 0 else { continue }
+      let depth = Double(size) / Double(2 * levels * Int(count))
+      let scaled = window.map { Double($0) / depth }
+      if second % 10 == 9 {
+        if component.isKnown {
+          series.append(
+            (
+              best: Double(window[0]),
+              weighted: zip(weights, window).reduce(0) { $0 + $1.0 * Double($1.1) },
+              integrated: (0..<levels).reduce(0) { $0 + component.weights[$1] * scaled[$1] },
+              move: mid - midBefore
+            ))
+        }
+        midBefore = mid
+      }
+      component.push(scaled)
+      guard second % 1800 == 1799 else { continue }
+      let moves = series.map(\.move)
+      r2.append(
+        (
+          best: try #require(Statistics.squaredCorrelation(series.map(\.best), moves)),
+          weighted: try #require(Statistics.squaredCorrelation(series.map(\.weighted), moves)),
+          integrated: try #require(Statistics.squaredCorrelation(series.map(\.integrated), moves))
+        ))
+      series = []
+    }
+    func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
+    let (best, weighted, integrated) = (
+      mean(r2.map(\.best)), mean(r2.map(\.weighted)), mean(r2.map(\.integrated))
+    )
+    print(
+      "LOBSTER AMZN level 5, 10 s buckets, mean half-hour R²: best \(best), weighted \(weighted), "
+        + "integrated \(integrated); weights \((0..<levels).map { component.weights[$0] })")
+    #expect(r2.count == 13)
+    #expect(integrated > best)
+    #expect(weighted > best)
+  }
+
+  private func quote(_ row: [Int64], _ level: Int) -> Quote {
+    Quote(
+      bidPrice: row[4 * level + 2], bidQuantity: row[4 * level + 3], askPrice: row[4 * level],
+      askQuantity: row[4 * level + 1])
   }
 }

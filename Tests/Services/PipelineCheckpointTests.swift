@@ -37,9 +37,12 @@ func disturbed(_ bytes: [UInt8], _ random: inout SeededRandom) -> [[UInt8]] {
       + "\(stream),\"data\":\(data)}\n"
     lines.insert(Array(line.utf8), at: index)
   }
-  for _ in 0..<12 {
+  for _ in 0..<15 {
     let index = lines.count / 5 + random.below(lines.count * 4 / 5)
-    switch random.below(6) {
+    switch random.below(7) {
+    case 5:
+      let mode = Signal.Mode.allCases[random.below(3)].name
+      insert("note", "\"weir@control\"", "{\"control\":\"mode\",\"value\":\"\(mode)\"}", at: index)
     case 0: insert("clock", "null", "{\"degraded_time_sync\":\(random.bernoulli(0.5))}", at: index)
     case 1: insert("open", "null", "{\"reason\":\"lost\"}", at: index)
     case 2: insert("gap", "\"btcusdt@bookTicker\"", "{\"reason\":\"silence\"}", at: index)
@@ -136,6 +139,12 @@ struct PipelineCheckpointTests {
     var configuration = quickConfiguration
     configuration.flow.standardization = FlowConfiguration.Standardization.allCases[Int(seed) % 3]
     configuration.flow.cvdReset = FlowConfiguration.CVDReset.allCases[Int(seed) % 3]
+    configuration.flow.ofiMethod = FlowConfiguration.OFIMethod.allCases[Int(seed + 1) % 3]
+    configuration.strategy.active.cvdWindowMs = 4000
+    configuration.strategy.quiet.levels = 3
+    configuration.strategy.quiet.ofiWindowMs = 2000
+    configuration.divergence.pivotSamples = 3
+    configuration.divergence.cooldownMs = 3000
     try expectCrashEqualsNoCrash(lines, configuration, cuts: 50, seed: seed)
   }
 

@@ -141,6 +141,9 @@ extension WeirConfiguration {
     .integer("flow.history_stride_ms", \.signal.flow.historyStrideMs, 10...60_000, "distance of its samples"),
     .integer(
       "flow.warmup_ms", \.signal.flow.warmupMs, 1000...86_400_000, "history needed before the first z"),
+    .choice(
+      "flow.ofi_method", \.signal.flow.ofiMethod,
+      "levels by flow.weights, the best one alone, or along their first principal component"),
     .integer("flow.levels", \.signal.flow.levels, 1...FlowConfiguration.levelsMax, "book levels in the OFI"),
     .doubles(
       "flow.weights", \.signal.flow.weights, 0...1, count: 1...FlowConfiguration.levelsMax,

@@ -11,6 +11,7 @@ public struct ReplayResult: Sendable {
   public struct Symbol: Sendable {
     public var name: String
     public var counts: SymbolCounts
+    public var divergence: DivergenceCounts
     public var gaps: Int
     public var resyncs: Int
     public var reorders: Int
@@ -222,6 +223,7 @@ extension ReplayResult.Symbol {
       .init(
         "scenarios",
         .object(Scenario.cells.map { .init("\($0.name)", .integer(counts.scenarios[Int($0.rawValue)])) })),
+      .init("divergence", divergence.json),
     ]
     return summary
   }
@@ -233,7 +235,8 @@ extension SignalPipeline {
     states.map { state in
       let scale = decoder.instruments[state.pointee.symbol]?.quantityScale ?? DecimalScale(0)
       return ReplayResult.Symbol(
-        name: symbols[state.pointee.symbol], counts: state.pointee.counts, gaps: state.pointee.book.holes,
+        name: symbols[state.pointee.symbol], counts: state.pointee.counts,
+        divergence: state.pointee.flow.divergenceCounts, gaps: state.pointee.book.holes,
         resyncs: state.pointee.book.resyncs, reorders: state.pointee.book.reorders,
         duplicates: state.pointee.book.duplicates + Int(state.pointee.counts.tickersRepeated),
         crossed: state.pointee.book.crossed, bookOverflows: state.pointee.book.overflows,
@@ -266,5 +269,20 @@ extension SignalPipeline {
             "asks": side(state.pointee.book.book.asks.levels()),
           ]))
       })
+  }
+}
+
+extension DivergenceCounts {
+  /// `{samples, events{kind}, channels{name}, rate}`; a kind or channel that has not occurred is 0.
+  var json: JSONValue {
+    let kinds = DivergenceKind.allCases.filter { $0 != .none }
+    return .object([
+      "samples": .integer(samples),
+      "events": .object(kinds.map { JSONValue.Member("\($0.name)", .integer(events[Int($0.rawValue)])) }),
+      "channels": .object([
+        "ofi": .integer(channels[0]), "cvd": .integer(channels[1]), "fusion": .integer(channels[2]),
+      ]),
+      "rate": rate.map { .rounded($0, 6) } ?? .null,
+    ])
   }
 }

@@ -26,7 +26,10 @@ extension SignalPipeline {
     },
     StageModule(
       name: "flow",
-      refusal: { pipeline, parameters in parameters.flowRefusal(pipeline.configuration.flow) }),
+      refusal: { pipeline, parameters in parameters.flowRefusal(pipeline.configuration.flow) }
+    ) { state, parameters in
+      state.flow.select(lane: parameters.lane)
+    },
     StageModule(name: "scenario", refusal: { _, parameters in parameters.scenarioRefusal }),
     StageModule(name: "shell", refusal: { _, parameters in parameters.shellRefusal }),
   ]
@@ -54,7 +57,7 @@ extension SignalPipeline {
   /// A checkpoint's state of the interventions, in force again. Before the first record after it.
   public mutating func restore(control: StrategyControl) {
     self.control = control
-    parameters = control.parameters(configuration.strategy)
+    parameters = control.parameters(configuration.strategy, lanes)
     ParameterSwitch.adopt(parameters, on: &self, SignalPipeline.switched)
   }
 
@@ -96,7 +99,7 @@ extension SignalPipeline {
   /// Makes a control, and all that is derived of it, that in force; or changes nothing.
   mutating func obeyControl(_ next: StrategyControl) throws(ParameterRefusal) {
     let began = monotonicNs?()
-    let wanted = next.parameters(configuration.strategy)
+    let wanted = next.parameters(configuration.strategy, lanes)
     try ParameterSwitch.perform(wanted, on: &self, SignalPipeline.switched)
     control = next
     parameters = wanted

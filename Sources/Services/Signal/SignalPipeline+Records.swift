@@ -172,7 +172,9 @@ extension SignalPipeline {
       let state = UnsafeMutablePointer<SymbolState>.allocate(capacity: 1)
       state.initialize(
         to: SymbolState(
-          symbol: SymbolID(states.count), configuration, control.gates,
+          symbol: SymbolID(states.count),
+          SymbolFlow(configuration.flow, lanes: lanes.parameters, divergence: configuration.divergence),
+          configuration, control.gates,
           shadow: configuration.shadow.isEnabled ? ShadowPlan(configuration) : nil))
       for module in SignalPipeline.modules { module.adopt(&state.pointee, parameters) }
       states.append(state)

@@ -54,13 +54,14 @@ extension SignalPipeline {
 
     let instrument = decoder.instruments[state.pointee.symbol]
     let quantityScale = instrument?.quantityScale ?? DecimalScale(0)
+    let ofiUnit = row.ofiIsRelative ? 1 : Double(quantityScale.factor)
     let clip = configuration.flow.zClip
     rows.append(
       Signal(
         trigger: trigger, receiveTime: UnixNanos(timeNs), symbol: state.pointee.symbol,
         score: Micros(row.fused.score), zOFI: Micros(row.zOFI.map { min(clip, max(-clip, $0)) }),
         zCVD: Micros(row.zCVD.map { min(clip, max(-clip, $0)) }),
-        ofi: Micros(row.ofi.map { $0 / Double(quantityScale.factor) }), cvd: row.cvd,
+        ofi: Micros(row.ofi.map { $0 / ofiUnit }), cvd: row.cvd,
         quantityScale: quantityScale, consistency: Micros(row.fused.consistency),
         dispersion: Micros(row.fused.dispersion), doubledMid: row.quote?.doubledMid,
         priceScale: instrument?.priceScale ?? DecimalScale(0),

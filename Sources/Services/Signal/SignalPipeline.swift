@@ -57,6 +57,7 @@ public struct SignalPipeline: ~Copyable {
   var watch = WindowWatch()
   /// Refuses every switch, for drills.
   var refusingModule: String?
+  let lanes: RegimeLanes
   /// A clock to time switches of parameters by; no row depends on it.
   public var monotonicNs: (() -> Int64)?
   var parameterUpdateNs: [Int64] = []
@@ -66,7 +67,8 @@ public struct SignalPipeline: ~Copyable {
   public init(_ configuration: SignalConfiguration, instruments: InstrumentTable = InstrumentTable()) {
     self.configuration = configuration
     control = StrategyControl(configuration)
-    parameters = control.parameters(configuration.strategy)
+    lanes = RegimeLanes(configuration)
+    parameters = control.parameters(configuration.strategy, lanes)
     do throws(ScheduleError) {
       mode = try StrategyMode(configuration.strategy)
     } catch {

@@ -35,10 +35,10 @@ public struct StrategyControl: Equatable, Sendable {
   }
 
   /// What follows from all of it.
-  func parameters(_ configuration: StrategyConfiguration) -> RegimeParameters {
+  func parameters(_ configuration: StrategyConfiguration, _ lanes: RegimeLanes) -> RegimeParameters {
     RegimeParameters(
       regime, configuration, fusion: fusion, gates: gates, scenarios: scenarios,
-      thresholdScale: degradation.thresholdScale)
+      thresholdScale: degradation.thresholdScale, lane: lanes[regime])
   }
 
   /// Enters another regime, for ``regimeReason``.

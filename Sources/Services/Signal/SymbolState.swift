@@ -36,12 +36,12 @@ struct SymbolState: ~Copyable {
   var counts = SymbolCounts()
 
   init(
-    symbol: SymbolID, _ configuration: SignalConfiguration, _ gates: GateConfiguration,
-    shadow: ShadowPlan? = nil
+    symbol: SymbolID, _ flow: consuming SymbolFlow, _ configuration: SignalConfiguration,
+    _ gates: GateConfiguration, shadow: ShadowPlan? = nil
   ) {
     self.symbol = symbol
+    self.flow = flow
     self.shadow = shadow.map { ShadowChannels($0) }
-    flow = SymbolFlow(configuration.flow)
     volatility = VolatilityAxis(configuration.strategy.volatility)
     self.gates = Gates(gates)
     market.reserve(seconds: configuration.strategy.windowSeconds)

@@ -12,13 +12,16 @@ public struct RegimeParameters: Equatable, Sendable {
   public var lowVolatility: ScenarioParameters?
   public var mode: ModeParameters
   public var rows: RowRatio
+  /// Which of the flow's parameter sets speaks.
+  public var lane: Int
 
   /// - Parameter thresholdScale: of a degradation.
   public init(
     _ regime: Signal.Regime, _ configuration: StrategyConfiguration, fusion: FusionConfiguration,
-    gates: GateConfiguration, scenarios: ScenarioTable, thresholdScale: Double = 1
+    gates: GateConfiguration, scenarios: ScenarioTable, thresholdScale: Double = 1, lane: Int = 0
   ) {
     self.regime = regime
+    self.lane = lane
     self.fusion = fusion
     self.gates = gates
     thresholds =
