@@ -28,7 +28,8 @@ struct PlantedFlow {
       series.microprices.append(price)
       series.spreadsBps.append(1)
       let kind: Signal.Kind =
-        score >= 2.3 ? .strongBuy : score >= 1.3 ? .buy : score <= -2.3 ? .strongSell : score <= -1.3 ? .sell : .neutral
+        score >= 2.3
+        ? .strongBuy : score >= 1.3 ? .buy : score <= -2.3 ? .strongSell : score <= -1.3 ? .sell : .neutral
       series.rows.append(
         EvaluationSeries.Row(
           index: index, timeNs: PlantedFlow.start + Int64(index) * stepNs, score: score, kind: kind,

@@ -100,14 +100,14 @@ struct ForwardSample {
     }
   }
 
-  /// The rows that a predicate on places of ``EvaluationSeries/rows`` keeps.
+  /// The rows of this sample that a predicate on their numbers keeps.
   ///
   /// - Complexity: O(n)
   func filtered(_ keeps: (Int) -> Bool) -> ForwardSample {
     var result = self
     var kept: [Int] = []
     var numbers = [Int32](repeating: -1, count: count)
-    for row in 0..<count where keeps(Int(places[row])) {
+    for row in 0..<count where keeps(row) {
       numbers[row] = Int32(kept.count)
       kept.append(row)
     }

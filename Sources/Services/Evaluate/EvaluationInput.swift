@@ -129,9 +129,7 @@ private struct EvaluationReplay: ~Copyable {
       stored[place].prices.fill(to: count)
       audits.append(RowAudit(stored[place], shift: shiftFeatures))
       profiles.append(LookAheadProfile(stored[place], startNs: startNs, stepNs: stepNs))
-      var one = stored[place].takeSeries(startNs: startNs, stepNs: stepNs, count: count)
-      for row in one.rows.indices { one.rows[row].index = one.index(atOrAfter: one.rows[row].timeNs) }
-      series.append(one)
+      series.append(stored[place].takeSeries(startNs: startNs, stepNs: stepNs))
     }
     let audit = LeakAudit(
       audits, profiles, firstDifference: firstDifference, source: source, stepNs: stepNs)

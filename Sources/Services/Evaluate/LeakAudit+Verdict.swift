@@ -15,72 +15,66 @@ extension LeakAudit {
       JSONValue.Member(audit.name, .object(["replay": audit.json, "profile": profile.json]))
     }
     let stepMs = stepNs / Nanoseconds.millisecond
-    let found = Finding(audits, profiles, stepMs: stepMs)
-    var text = found.text
-    if found.verdict == .unverifiable {
+    var verdict = Verdict.unverifiable
+    var text = ""
+    var offset: Int?
+    if let found = LeakAudit.leak(audits, profiles, stepMs) {
+      (verdict, text, offset) = (.leak, found.text, found.offset)
+    } else if let found = LeakAudit.delay(audits, stepMs) {
+      (verdict, text, offset) = (.stale, found.text, found.offset)
+    } else if compared > 0, audits.allSatisfy(\.isClean) {
+      verdict = .clean
+      text = "clean: all \(compared) rows have exactly the features that a causal replay of the tape gives"
+    } else {
       text = LeakAudit.doubt(audits, compared, equal, firstDifference)
       if let note = source.note { text += "; " + note }
-    } else if found.verdict == .clean {
-      text = "clean: all \(compared) rows have exactly the features that a causal replay of the tape gives"
     }
     self.init(
-      verdict: found.verdict, text: text, rowsCompared: compared, rowsEqual: equal, offsetSteps: found.offset,
+      verdict: verdict, text: text, rowsCompared: compared, rowsEqual: equal, offsetSteps: offset,
       details: .object(members))
   }
 
-  /// What stands out among the symbols.
-  private struct Finding {
-    var verdict: Verdict
-    var text = ""
-    var offset: Int?
-
-    init(_ audits: [RowAudit], _ profiles: [LookAheadProfile], stepMs: Int64) {
-      verdict = .unverifiable
-      if let audit = audits.first(where: { $0.offset ?? 0 > 0 }), let offset = audit.offset {
-        verdict = .leak
-        self.offset = offset
-        text =
-          "leak detected: features come from \(Finding.rows(offset, stepMs)) in the future, in "
-          + "\(Finding.percent(audit.share)) of the \(audit.compared - audit.equal) rows of \(audit.name) that differ "
-          + "from a causal replay of the tape"
-        return
+  /// What comes from the future, by the replay or else by the profiles.
+  private static func leak(_ audits: [RowAudit], _ profiles: [LookAheadProfile], _ stepMs: Int64) -> (
+    text: String, offset: Int?
+  )? {
+    for audit in audits {
+      guard let found = audit.leak, let offset = found.offset else { continue }
+      return (
+        "leak detected: features come from \(rows(offset, stepMs)) in the future (\(found.column) of \(audit.name), in "
+          + "\(percent(found.share)) of the \(found.rows) rows in which it is not what a causal replay gives)",
+        offset
+      )
+    }
+    for (audit, profile) in zip(audits, profiles) {
+      if let offset = profile.leak {
+        return (
+          "leak detected: features come from \(rows(offset, stepMs)) in the future (changes of \(audit.name)'s score go "
+            + "with returns so much later as no causal score of this tape does)", offset
+        )
       }
-      for (audit, profile) in zip(audits, profiles) {
-        if let leak = profile.leak {
-          verdict = .leak
-          offset = leak
-          text =
-            "leak detected: changes of \(audit.name)'s score go with the returns \(Finding.rows(leak, stepMs)) later as "
-            + "no causal score of this tape does"
-          return
-        }
-        if let horizon = profile.knownHorizon {
-          verdict = .leak
-          text =
-            "leak detected: \(audit.name)'s score goes with the return of the next \(Int64(horizon) * stepMs) ms as no "
-            + "causal score of this tape does"
-          return
-        }
-      }
-      if let audit = audits.first(where: { $0.offset != nil }), let offset = audit.offset,
-        audits.allSatisfy({ $0.offset != nil || $0.isClean })
-      {
-        verdict = .stale
-        self.offset = offset
-        text =
-          "stale features: those of \(audit.name) come from \(Finding.rows(-offset, stepMs)) in the past, in "
-          + "\(Finding.percent(audit.share)) of the rows that differ from a causal replay of the tape"
-      } else if audits.allSatisfy(\.isClean), audits.contains(where: { $0.compared > 0 }) {
-        verdict = .clean
+      if let horizon = profile.knownHorizon {
+        return (
+          "leak detected: the score of \(audit.name) goes with the return of the \(Int64(horizon) * stepMs) ms after it "
+            + "as no causal score of this tape does", nil
+        )
       }
     }
+    return nil
+  }
 
-    private static func rows(_ count: Int, _ stepMs: Int64) -> String {
-      let noun = count == 1 ? "row" : "rows"
-      return "\(count) \(noun) (\(stepMs * Int64(count)) ms)"
+  /// What comes from the past, where nothing else is wrong.
+  private static func delay(_ audits: [RowAudit], _ stepMs: Int64) -> (text: String, offset: Int)? {
+    guard audits.allSatisfy({ $0.isClean || $0.delay != nil }) else { return nil }
+    for audit in audits {
+      guard let found = audit.delay, let offset = found.offset else { continue }
+      return (
+        "stale features: they come from \(rows(-offset, stepMs)) in the past (\(found.column) of \(audit.name), in "
+          + "\(percent(found.share)) of the \(found.rows) rows in which it is not what a causal replay gives)",
+        offset
+      )
     }
-
-    private static func percent(_ share: Double) -> String { JSONValue.rounded(100 * share, 1).text() + " %" }
+    return nil
   }
 
   /// Why nothing can be said.
@@ -102,4 +96,10 @@ extension LeakAudit {
     if reasons.isEmpty { reasons.append("no row could be compared with a replay of the tape") }
     return "unverifiable: " + reasons.joined(separator: "; ")
   }
+
+  private static func rows(_ count: Int, _ stepMs: Int64) -> String {
+    "\(count) \(count == 1 ? "row" : "rows") (\(stepMs * Int64(count)) ms)"
+  }
+
+  private static func percent(_ share: Double) -> String { JSONValue.rounded(100 * share, 1).text() + " %" }
 }

@@ -52,12 +52,13 @@ struct StoredRows {
       throw .tooManyRows(runFolder, rowsMax: StoredRows.rowsMax)
     }
     rowCount += 1
-    symbols[place(of: row.symbolName)].append(
+    let place = place(of: row.symbolName)
+    symbols[place].append(
       EvaluationSeries.Row(
         index: 0, timeNs: row.receiveTime.rawValue, trigger: trigger, score: row.real(.score) ?? .nan,
         zOFI: row.real(.zOFI) ?? .nan, zCVD: row.real(.zCVD) ?? .nan, kind: kind,
         isConfirmed: row.isConfirmed, guardReason: reason, regime: regime, scenario: scenario,
-        divergence: divergence), RowFeatures(row))
+        divergence: divergence), levels: RowFeatures(row).levels)
   }
 
   /// Where a symbol stands in ``symbols``, new if unseen.

@@ -9,8 +9,8 @@ extension MarketGenerator {
   /// - `symbols`, by name: `bids`, `asks` (decimal strings, best first: the last snapshot that the exchange's
   ///   procedure uses, and every later delivered diff, up to the last delivered depth frame), `last_u`,
   ///   frames by stream with copies, `trades` and `cvd` (each aggregate id once), `ofi_l1_sum`,
-  ///   `depth_events` (each once), and the defects with the receive time at which a reader can first know of
-  ///   them.
+  ///   `depth_events` (each once), `reference` (with `next_move`: what an evaluation of past flow has to find, see
+  ///   ``PlantedRelation``), and the defects with the receive time at which a reader can first know of them.
   public var truth: JSONValue {
     precondition(isOver, "the truth is known when the run is over")
     var perSymbol: [JSONValue.Member] = []
@@ -155,6 +155,7 @@ extension MarketGenerator {
       "cvd_correlation": .rounded(lanes[index].reference.moveOnCVD.correlation, 6),
       "cvd_predictive_correlation": .rounded(lanes[index].reference.nextMoveOnCVD.correlation, 6),
       "mid_change_deviation": .rounded(onOFI.deviationY.map { $0 * tick }, 8),
+      "next_move": lanes[index].reference.planted.truth,
     ])
   }
 

@@ -127,12 +127,14 @@ public struct MarketGenerator: ~Copyable {
       isOver = true
       horizon = .max - 1
       for lane in 0..<laneCount {
-        lanes[lane].reference.reach(end, doubledMid: lanes[lane].market.doubledMid)
+        lanes[lane].reference.reach(
+          end, doubledMid: lanes[lane].market.doubledMid, pressure: lanes[lane].market.pressure.value)
       }
       return
     }
     horizon = time
-    lanes[index].reference.reach(time, doubledMid: lanes[index].market.doubledMid)
+    lanes[index].reference.reach(
+      time, doubledMid: lanes[index].market.doubledMid, pressure: lanes[index].market.pressure.value)
     let step = lanes[index].market.step()
     nextTimes[index] = lanes[index].market.nextTime
     publish(step, index)

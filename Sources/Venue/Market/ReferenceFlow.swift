@@ -52,12 +52,14 @@ struct ReferenceFlow {
   private var openingDoubledMid: Int
   private var previousOFI: Double?
   private var previousCVD = 0.0
+  private var previousPressure = 0.0
 
   private(set) var moveOnOFI = PairMoments()
   private(set) var moveOnCVD = PairMoments()
   private(set) var nextMoveOnOFI = PairMoments()
   private(set) var nextMoveOnCVD = PairMoments()
   private(set) var nextOFIOnOFI = PairMoments()
+  private(set) var planted = PlantedRelation()
 
   init(start: Int64, doubledMid: Int) {
     bucketEnd = start + ReferenceFlow.bucketNanos
@@ -65,7 +67,7 @@ struct ReferenceFlow {
   }
 
   /// To be called before the market changes: closes the buckets that end at or before `time`.
-  mutating func reach(_ time: Int64, doubledMid: Int) {
+  mutating func reach(_ time: Int64, doubledMid: Int, pressure: Double = 0) {
     while time >= bucketEnd {
       let move = Double(doubledMid - openingDoubledMid) / 2
       let ofi = Double(bucketOFI)
@@ -76,9 +78,15 @@ struct ReferenceFlow {
         nextMoveOnOFI.add(before, move)
         nextMoveOnCVD.add(previousCVD, move)
         nextOFIOnOFI.add(before, ofi)
+        planted.add(
+          PlantedRelation.Pair(
+            ofi: Float(before), cvd: Float(previousCVD), pressure: Float(previousPressure),
+            nextMove: Float(move)
+          ))
       }
       previousOFI = ofi
       previousCVD = cvd
+      previousPressure = pressure
       bucketOFI = 0
       bucketCVD = 0
       openingDoubledMid = doubledMid

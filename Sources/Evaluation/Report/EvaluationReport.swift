@@ -6,8 +6,7 @@ public struct EvaluationReport: Sendable {
   public var symbols: [SymbolEvaluation]
   /// By horizon.
   public var weights: [SliceWeights] = []
-  /// By the name of the run compared with.
-  public var comparisons: [(name: String, cells: [PairedComparison])] = []
+  public var comparisons: [RunComparison] = []
   /// Cells with a test, and those that survive, over symbols, prices and horizons.
   public private(set) var looks = Looks()
   /// The same of slices; cells that hold a symbol's all rows are not looked at twice.
@@ -68,5 +67,19 @@ public struct EvaluationReport: Sendable {
       options.horizonsSeconds.compactMap { symbol.cell($0, options.prices)?.auc?.interval }
     }
     return (intervals.count, intervals.count { $0.contains(0.5) })
+  }
+}
+
+/// Another run of the same tape, against this one.
+public struct RunComparison: Sendable {
+  public var name: String
+  /// Of the other run's rows.
+  public var audit: LeakAudit
+  public var cells: [PairedComparison]
+
+  public init(name: String, audit: LeakAudit, cells: [PairedComparison]) {
+    self.name = name
+    self.audit = audit
+    self.cells = cells
   }
 }
