@@ -22,7 +22,8 @@ enum Configuring {
         overrides.append(try ConfigLoader<WeirConfiguration>.parseOverride(text))
       }
       return try WeirConfiguration.load(
-        file: arguments.text("config") ?? file, environment: ProcessEnvironment.variables(), overrides: overrides)
+        file: arguments.text("config") ?? file, environment: ProcessEnvironment.variables(),
+        overrides: overrides)
     } catch {
       throw InvalidConfiguration(error: error)
     }

@@ -45,7 +45,8 @@ enum TuneCommand {
     }
     let progress = Progress(
       "trials", total: Int64(Scenario.cells.count * options.trials), unit: "trials", for: arguments)
-    let result = tuner.run(configuration.signal.strategy.scenarios) { done, _ in progress.update(Int64(done)) }
+    let result = tuner.run(configuration.signal.strategy.scenarios) { done, _ in progress.update(Int64(done))
+    }
     progress.finish()
     var written: ScenarioFile.Facts?
     if let table = result.proposedTable, let path = arguments.text("out") {

@@ -25,7 +25,8 @@ struct TradeSimulationTests {
       let kind: Signal.Kind = index > 0 ? .neutral : direction > 0 ? .strongBuy : .strongSell
       series.rows.append(
         .init(
-          index: index, timeNs: (1000 + Int64(index)) * second, score: score, kind: kind, isConfirmed: index == 0,
+          index: index, timeNs: (1000 + Int64(index)) * second, score: score, kind: kind,
+          isConfirmed: index == 0,
           scenario: .activeLow))
     }
     return series

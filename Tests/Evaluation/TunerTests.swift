@@ -44,12 +44,22 @@ struct TunerTests {
     #expect(tuned.count > 50 && tuned.mean > standard.mean, "\(tuned) \(standard)")
   }
 
+  /// Short holds, so that an hour has many blocks of time.
+  private var quick: ScenarioTable {
+    let cell = ScenarioParameters(
+      entryBuy: 2, entrySell: 2, exit: 0.5, takeProfitBps: 8, stopLossBps: 8, holdSecondsMax: 60, discount: 1)
+    var table = ScenarioTable()
+    (table.activeHigh, table.activeLow, table.quietHigh, table.quietLow) = (cell, cell, cell, cell)
+    return table
+  }
+
   /// Markets without any edge and without cost, where only luck is to be had.
   @Test func noEdgeIsSeldomFound() throws {
     let markets = getenv("WEIR_TUNING_MARKETS").flatMap { Int(String(cString: $0)) } ?? 60
     var proposals = 0
     var judged = 0
     var lucky = 0
+    var verdicts: [TuningResult.Verdict: Int] = [:]
     for seed in 1...UInt64(markets) {
       let series = marketSeries(seed: 1000 + seed, steps: 12_000)
       let result = try #require(
@@ -60,15 +70,19 @@ struct TunerTests {
             $0.tradesMin = 10
             $0.seed = seed
           })
-      ).run(ScenarioTable())
+      ).run(quick)
       if result.proposedTable != nil { proposals += 1 }
+      for cell in result.cells { verdicts[cell.verdict, default: 0] += 1 }
       judged += result.cells.filter { $0.pick != nil }.count
       lucky += result.cells.filter { $0.verdict == .mayBeLuck }.count
     }
     #expect(judged > markets, "the test judges something")
     #expect(lucky > markets / 10, "\(lucky) would have been proposed but for the number of trials")
     #expect(proposals <= markets / 20, "\(proposals) of \(markets)")
-    if markets > 60 { print("proposals without an edge: \(proposals) of \(markets) markets, \(lucky) cells deflated") }
+    if markets > 60 {
+      print(
+        "proposals without an edge: \(proposals) of \(markets) markets, \(lucky) cells deflated; \(verdicts)")
+    }
   }
 
   @Test func costMakesItPlain() throws {

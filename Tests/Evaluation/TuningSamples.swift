@@ -27,7 +27,8 @@ func marketSeries(
     drift = scenario == planted ? edgeBps * score : 0
     let size = abs(score)
     let kind: Signal.Kind =
-      size < 1.3 ? .neutral : score > 0 ? (size < 2.3 ? .buy : .strongBuy) : (size < 2.3 ? .sell : .strongSell)
+      size < 1.3
+      ? .neutral : score > 0 ? (size < 2.3 ? .buy : .strongBuy) : (size < 2.3 ? .sell : .strongSell)
     let isAdmitted = table[scenario]!.admits(score)
     let reason: Signal.GuardReason = kind == .neutral || isAdmitted ? .none : .belowEntry
     series.rows.append(

@@ -6,7 +6,7 @@ import Testing
 @testable import Services
 
 /// A generated market as tape lines, with interventions put between them.
-private struct ControlledTape {
+struct ControlledTape {
   var lines: [[UInt8]]
 
   init(_ folder: String) throws {

@@ -225,7 +225,8 @@ struct PipelineCheckpointTests {
       #"{"control":"shadow","value":"pause"}"#, #"{"control":"time_sync","value":"degraded"}"#,
       #"{"control":"degrade","light_rows":true,"strong_only":false,"threshold_scale":1.25,"conservative_cost":true}"#,
       #"{"control":"params","version":"0123456789ab","values":{"gates.lag_ms_max":500,"gates.dedupe_ms":70,"#
-        + #""fusion.active.strong":3.5,"fusion.flip_margin":0.25,"fusion.cooldown_ms":900,"fusion.weight_cvd":0.3}}"#,
+        + #""fusion.active.strong":3.5,"fusion.flip_margin":0.25,"fusion.cooldown_ms":900,"fusion.weight_cvd":0.3,"#
+        + #""strategy.scenarios.a_h.entry_buy":3.5,"strategy.scenarios.q_l.hold_s_max":77}}"#,
     ]
     for (index, text) in texts.enumerated() {
       try control.apply(Control(JSONValue(parsing: text)), at: Int64(index + 1) * 1_000_000_007)
@@ -253,14 +254,15 @@ struct PipelineCheckpointTests {
 struct CheckpointLayoutTests {
   @Test func everyFieldIsKnownToItsCheckpoint() {
     #expect(SignalCheckpoint.version == 1)
-    #expect(MemoryLayout<SignalPipeline>.size == 1088)
-    #expect(MemoryLayout<StrategyControl>.size == 305)
+    #expect(MemoryLayout<SignalPipeline>.size == 1920)
+    #expect(MemoryLayout<StrategyControl>.size == 529)
+    #expect(MemoryLayout<ScenarioTable>.size == 224)
     #expect(MemoryLayout<StrategyState>.size == 65)
     #expect(MemoryLayout<PipelineTotals>.size == 88)
     #expect(MemoryLayout<Connections>.size == 8)
     #expect(MemoryLayout<FrameDecoder>.size == 173)
     #expect(MemoryLayout<InstrumentTable>.size == 32)
-    #expect(MemoryLayout<SymbolState>.size == 1824)
+    #expect(MemoryLayout<SymbolState>.size == 1832)
     #expect(MemoryLayout<SymbolCounts>.size == 104)
     #expect(MemoryLayout<SynchronizedBook>.size == 386)
     #expect(MemoryLayout<DepthBuffer>.size == 24)

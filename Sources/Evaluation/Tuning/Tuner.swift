@@ -188,7 +188,8 @@ public struct Tuner: Sendable {
     var baseTested: [SimulatedTrade] = []
     for (index, fold) in plan.folds.enumerated() {
       // What cannot be judged yet is left as it is.
-      let pick = best(search.trials.map { $0.train[index] }) ?? 0
+      let best = best(search.trials.map { $0.train[index] })
+      let pick = best ?? 0
       func inTest(_ parameters: ScenarioParameters) -> [SimulatedTrade] {
         let holdNs = holdNs(parameters)
         return trades(parameters, search.scenario).filter { plan.tests(fold, $0, holdNs: holdNs) }
@@ -199,7 +200,8 @@ public struct Tuner: Sendable {
       baseTested += base
       cell.folds.append(
         .init(
-          fold: fold, parameters: search.trials[pick].parameters, train: search.trials[pick].train[index],
+          fold: fold, isJudged: best != nil, parameters: search.trials[pick].parameters,
+          train: search.trials[pick].train[index],
           test: TradeOutcome(picked, blockNs: search.blockNs),
           baseTest: TradeOutcome(base, blockNs: search.blockNs)))
     }
@@ -226,7 +228,9 @@ public struct Tuner: Sendable {
   private func verdict(_ cell: TuningResult.Cell) -> TuningResult.Verdict {
     guard let pick = cell.pick else { return .tooFewTrades }
     if pick == cell.base { return .presentIsBest }
-    guard cell.test.trades >= options.tradesMin, let mean = cell.test.netBpsMean else { return .tooFewTrades }
+    guard cell.folds.contains(where: \.isJudged), cell.test.trades >= options.tradesMin,
+      let mean = cell.test.netBpsMean
+    else { return .tooFewTrades }
     if mean <= 0 { return .losesAfterCost }
     if mean <= cell.baseTest.netBpsMean ?? 0 { return .presentIsBetter }
     if !(cell.deflatedSharpe ?? 0 >= options.deflatedMin) { return .mayBeLuck }

@@ -29,6 +29,8 @@ public struct TuningResult: Equatable, Sendable {
 
   public struct FoldResult: Equatable, Sendable {
     public var fold: WalkForward.Fold
+    /// Whether the time before it has trades enough; without, the present parameters are taken.
+    public var isJudged: Bool
     /// Picked by the time before the span.
     public var parameters: ScenarioParameters
     public var train: TradeOutcome
@@ -140,7 +142,8 @@ extension TuningResult.Cell {
           .object([
             "from": .string(UTCDate(UnixNanos(fold.fold.testStartNs)).isoText),
             "to": .string(UTCDate(UnixNanos(fold.fold.testEndNs)).isoText),
-            "parameters": fold.parameters.json, "train": fold.train.json, "test": fold.test.json,
+            "judged": .bool(fold.isJudged), "parameters": fold.parameters.json, "train": fold.train.json,
+            "test": fold.test.json,
             "default_test": fold.baseTest.json,
           ])
         }),

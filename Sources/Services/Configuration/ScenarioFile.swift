@@ -104,7 +104,8 @@ public struct ScenarioFile: Sendable {
       let missing = WeirConfiguration.scenarioKeyNames.filter { !found.contains($0) }
       fallback += found.isEmpty ? [name] : missing.map { "\(name).\($0)" }
     }
-    return Facts(path: path, version: version, hash: String(hash.hexadecimal().prefix(12)), fallback: fallback)
+    return Facts(
+      path: path, version: version, hash: String(hash.hexadecimal().prefix(12)), fallback: fallback)
   }
 
   static func isVersion(_ text: String) -> Bool {

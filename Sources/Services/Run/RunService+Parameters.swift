@@ -127,7 +127,10 @@ extension RunService {
     parameters.read = stamp
     do {
       let file = try ScenarioFile(path: facts.path)
-      if try file.facts() == facts { return parameters.problem = nil }
+      if try file.facts() == facts {
+        parameters.problem = nil
+        return
+      }
       let new = try reloadConfiguration()
       guard let taken = new.configuration.parameters, taken.path == facts.path else {
         throw RunError.refused("the configuration names another parameter file by now; reload it")

@@ -101,8 +101,9 @@ final class RunWatch {
       registry.counter("weir_run_health_green_total", "looks at which all were healthy").set(
         total: Double(run.record.samplesGreen))
       registry.gauge("weir_run_degrade_effects", "effects in force").set(Double(effects.count))
-      registry.counter("weir_run_parameter_reloads_total", "times a changed parameter file was taken over").set(
-        total: Double(run.parameters.reloads))
+      registry.counter("weir_run_parameter_reloads_total", "times a changed parameter file was taken over")
+        .set(
+          total: Double(run.parameters.reloads))
       registry.counter("weir_run_parameter_failures_total", "changed parameter files that were refused").set(
         total: Double(run.parameters.failures))
     }
