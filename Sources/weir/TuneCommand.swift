@@ -3,7 +3,6 @@ import Configuration
 import Core
 import Evaluation
 import Services
-import Store
 import Strategy
 
 enum TuneCommand {
@@ -39,7 +38,7 @@ enum TuneCommand {
     let run = arguments.argument("run")
     let configuration = try configuration(arguments, run)
     let options = options(arguments, configuration)
-    let series = try loadSeries(arguments, configuration)
+    let series = try series(arguments, configuration)
     guard let tuner = Tuner(series, options) else {
       throw UsageError("\(run) and \(arguments.text("tape")!) give no prices; name the run's own tape")
     }
@@ -67,6 +66,23 @@ enum TuneCommand {
   private static func configuration(_ arguments: ParsedArguments, _ run: String) throws -> WeirConfiguration {
     let own = run + "/config.yaml"
     return try Configuring.load(arguments, file: Files.exists(own) ? own : nil).value
+  }
+
+  /// The run's rows over the prices of its tape; rows that know the future teach nothing.
+  private static func series(
+    _ arguments: ParsedArguments, _ configuration: WeirConfiguration
+  ) throws -> [EvaluationSeries] {
+    let progress = Progress("read", unit: "records", for: arguments)
+    do {
+      let input = try EvaluationInput.load(
+        runFolder: arguments.argument("run"), tape: arguments.text("tape")!, configuration: configuration
+      ) { progress.update($0) }
+      progress.finish()
+      guard input.audit.verdict != .leak else { throw NothingToEvaluate(description: input.audit.text) }
+      return input.series
+    } catch let error as EvaluationError {
+      throw NothingToEvaluate(description: "\(error)")
+    }
   }
 
   private static func options(
@@ -152,41 +168,4 @@ enum TuneCommand {
     }
     return text
   }
-}
-
-/// Reads a run's signals and its tape's prices.
-private func loadSeries(
-  _ arguments: ParsedArguments, _ configuration: WeirConfiguration
-) throws -> [EvaluationSeries] {
-  let stepNs = Int64(configuration.signal.flow.rowIntervalMs) * Nanoseconds.millisecond
-  var reader = try JSONLReader(runFolder: arguments.argument("run"))
-  var places: [String: Int] = [:]
-  var series: [EvaluationSeries] = []
-  while let row = try reader.next() {
-    let timeNs = row.receiveTime.rawValue
-    let place = places[row.symbolName] ?? series.count
-    if place == series.count {
-      places[row.symbolName] = place
-      let startNs = (timeNs + stepNs - 1) / stepNs * stepNs
-      series.append(EvaluationSeries(symbol: row.symbolName, startNs: startNs, stepNs: stepNs))
-    }
-    let index = series[place].index(atOrAfter: timeNs)
-    while series[place].mids.count <= index {
-      series[place].mids.append(.nan)
-      series[place].spreadsBps.append(.nan)
-    }
-    if row.trigger == .grid {
-      series[place].mids[index] = row.real(.price) ?? .nan
-      series[place].spreadsBps[index] = row.real(.spreadBps) ?? .nan
-    }
-    series[place].rows.append(
-      .init(
-        index: index, timeNs: timeNs, trigger: row.trigger ?? .grid, score: row.real(.score) ?? .nan,
-        kind: Signal.Kind.allCases.first { "\($0.name)" == row.text(.signalType) } ?? .neutral,
-        isConfirmed: row.isConfirmed,
-        guardReason: Signal.GuardReason.allCases.first { "\($0.name)" == row.text(.guardReason) ?? "" }
-          ?? .missing,
-        scenario: Scenario.allCases.first { "\($0.name)" == row.text(.scenario) ?? "" } ?? .none))
-  }
-  return series
 }
