@@ -171,10 +171,9 @@ extension SignalPipeline {
     while states.count <= symbol.index {
       let state = UnsafeMutablePointer<SymbolState>.allocate(capacity: 1)
       state.initialize(
-        to: SymbolState(
-          symbol: SymbolID(states.count), configuration.flow, control.gates,
-          shadow: configuration.shadow.isEnabled ? ShadowPlan(configuration) : nil))
+        to: SymbolState(symbol: SymbolID(states.count), configuration.flow, control.gates))
       state.pointee.flow.change(fusion: control.fusion)
+      if configuration.shadow.isEnabled { state.pointee.shadow = ShadowChannels(ShadowPlan(configuration)) }
       states.append(state)
     }
     return states[symbol.index]

@@ -34,11 +34,8 @@ struct SymbolState: ~Copyable {
 
   var counts = SymbolCounts()
 
-  init(
-    symbol: SymbolID, _ flow: FlowConfiguration, _ gates: GateConfiguration, shadow: ShadowPlan? = nil
-  ) {
+  init(symbol: SymbolID, _ flow: FlowConfiguration, _ gates: GateConfiguration) {
     self.symbol = symbol
-    self.shadow = shadow.map { ShadowChannels($0) }
     self.flow = SymbolFlow(flow)
     self.gates = Gates(gates)
   }
