@@ -52,7 +52,7 @@ enum SignalCommand {
       }, note: operatorNote(arguments, "signal"), progress: { progress.update($0) })
     progress.finish()
     guard isSupervised else { return try ReplayCommand.print(result!, arguments, live: service.live) }
-    var summary = result?.summary ?? RunSummary()
+    var summary = result?.briefSummary ?? RunSummary()
     summary.extra.append(.init("live", service.live))
     service.say(summary: summary.json)
     return result?.tapeIsDamaged == true ? .failedCheck : .ok

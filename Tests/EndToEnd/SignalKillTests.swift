@@ -82,9 +82,13 @@ struct SignalKillTests {
       #expect(last[member.key] == member.value, "\(member.key)")
     }
     #expect(try jsonl("live") == jsonl("whole"))
+    #expect(try jsonl("live/shadow") == jsonl("whole/shadow") && jsonl("whole/shadow").count > 1000)
     // The rows of the database are those of the lines, one by one.
-    let parity = try weir("parity", scratch.path + "/live", "--json")
-    #expect(parity.code == 0, "\(parity.output) \(parity.error)")
+    for run in ["live", "live/shadow"] {
+      let parity = try weir("parity", scratch.path + "/" + run, "--json")
+      #expect(
+        parity.code == 0 && parity.json["exact"]?.boolean == true, "\(parity.output) \(parity.error)")
+    }
     let reports = scratch.path + "/live/reports"
     for report in try Files.list(reports) where !Files.isFolder(reports + "/" + report) {
       #expect(

@@ -67,6 +67,7 @@ private func block(_ lines: ArraySlice<[UInt8]>, _ body: (UnsafeRawBufferPointer
 private struct Subject: ~Copyable {
   var pipeline: SignalPipeline
   var rows: [Signal] = []
+  var shadowRows: [Signal] = []
 
   init(_ configuration: SignalConfiguration) { pipeline = SignalPipeline(configuration) }
 
@@ -76,6 +77,7 @@ private struct Subject: ~Copyable {
       while offset < bytes.count {
         offset = pipeline.process(bytes, from: offset)
         rows += pipeline.rows
+        shadowRows += pipeline.shadowRows
         pipeline.removeRows()
       }
     }
@@ -123,6 +125,7 @@ struct PipelineCheckpointTests {
     #expect(whole.rows.contains { $0.confirmed && $0.kind.isStrong }, "nothing happens on this tape")
     let first = zip(cut.rows, whole.rows).first { $0 != $1 }
     #expect(first == nil, "seed \(seed)")
+    #expect(cut.shadowRows == whole.shadowRows && !whole.shadowRows.isEmpty, "seed \(seed)")
     #expect(cut.seen == whole.seen, "seed \(seed)")
     #expect(cut.saved().count == whole.saved().count, "seed \(seed)")
   }
@@ -174,7 +177,7 @@ struct PipelineCheckpointTests {
       start = end
       try cut.restore(cut.saved(), quickConfiguration)
     }
-    #expect(cut.rows == whole.rows)
+    #expect(cut.rows == whole.rows && cut.shadowRows == whole.shadowRows)
     #expect(cut.seen == whole.seen)
   }
 
@@ -264,6 +267,12 @@ struct CheckpointLayoutTests {
     #expect(MemoryLayout<InstrumentTable>.size == 32)
     #expect(MemoryLayout<SymbolState>.size == 1832)
     #expect(MemoryLayout<SymbolCounts>.size == 104)
+    #expect(MemoryLayout<ShadowChannels>.size == 448)
+    #expect(MemoryLayout<ShadowStatistics>.size == 280)
+    #expect(MemoryLayout<ShadowStatistics.Distribution>.size == 48)
+    #expect(MemoryLayout<ShadowStatistics.Channel>.size == 40)
+    #expect(MemoryLayout<RunningMoments>.size == 24)
+    #expect(MemoryLayout<RunningCorrelation>.size == 48)
     #expect(MemoryLayout<SynchronizedBook>.size == 386)
     #expect(MemoryLayout<DepthBuffer>.size == 24)
     #expect(MemoryLayout<BookSync>.size == 9)

@@ -13,6 +13,7 @@ func runPipeline(_ lines: [UInt8], blockBytes: Int = .max, configuration: Signal
 {
   var pipeline = SignalPipeline(configuration)
   var rows: [Signal] = []
+  var shadowRows: [Signal] = []
   var start = 0
   while start < lines.count {
     var end = min(lines.count, blockBytes == .max ? lines.count : start + blockBytes)
@@ -27,16 +28,19 @@ func runPipeline(_ lines: [UInt8], blockBytes: Int = .max, configuration: Signal
     while offset < count {
       offset = pipeline.process(UnsafeRawBufferPointer(rebasing: block[0..<count]), from: offset)
       rows += pipeline.rows
+      shadowRows += pipeline.shadowRows
       pipeline.removeRows()
     }
     start = end
   }
   return PipelineRun(
-    rows: rows, totals: pipeline.totals, books: pipeline.finalBooks(), symbols: pipeline.symbolResults())
+    rows: rows, shadowRows: shadowRows, totals: pipeline.totals, books: pipeline.finalBooks(),
+    symbols: pipeline.symbolResults())
 }
 
 struct PipelineRun {
   var rows: [Signal]
+  var shadowRows: [Signal]
   var totals: PipelineTotals
   var books: JSONValue
   var symbols: [ReplayResult.Symbol]

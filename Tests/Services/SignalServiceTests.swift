@@ -47,7 +47,7 @@ struct SignalServiceTests {
     while run.recordsTotal < records, let block = try reader.nextBlock() {
       try run.process(block) { _, _ in }
     }
-    try run.sinks.flush()
+    try run.flush()
     var writer = CheckpointWriter()
     try SignalCheckpoint.encode(run, identity, try #require(try reader.place()), into: &writer)
     try Files.replace(SignalCheckpoint.path(options.out), writer.bytes, durable: false)
@@ -56,12 +56,12 @@ struct SignalServiceTests {
       guard let block = try reader.nextBlock() else { break }
       try run.process(block) { _, _ in }
     }
-    try run.sinks.flush()
+    try run.flush()
     return sequence
   }
 
   private func expectSameFiles(_ one: String, _ other: String) throws {
-    for part in ["/signals/jsonl", "/reports"] {
+    for part in ["/signals/jsonl", "/shadow/signals/jsonl", "/reports"] {
       let names = try Files.list(folder + "/" + one + part)
       #expect(try names == Files.list(folder + "/" + other + part))
       for name in names where !Files.isFolder(folder + "/" + one + part + "/" + name) {
@@ -76,6 +76,8 @@ struct SignalServiceTests {
       return rows
     }
     #expect(try rows(one) == rows(other))
+    let shadow = try rows(other + "/shadow")
+    #expect(try rows(one + "/shadow") == shadow && shadow.count > 20)
   }
 
   /// What summary.json says, but for what a run costs.
@@ -104,7 +106,9 @@ struct SignalServiceTests {
   }
 
   /// Whatever is wrong with the beginning: one line says so, and the result is the same.
-  @Test(arguments: ["flipped", "cut", "empty", "version", "jsonl", "sqlite", "tape"])
+  @Test(arguments: [
+    "flipped", "cut", "empty", "version", "jsonl", "sqlite", "shadow/jsonl", "shadow/sqlite", "tape",
+  ])
   func anUnusableCheckpointMeansTheWholeTape(damage: String) throws {
     defer { removeFolder(folder) }
     try makeMarket(folder + "/tape", seed: 13, minutes: 0.5)
@@ -121,12 +125,12 @@ struct SignalServiceTests {
       var hash = RowHash()
       bytes.withUnsafeBytes { hash.append(UnsafeRawBufferPointer(rebasing: $0.dropLast(32))) }
       bytes.replaceSubrange((bytes.count - 32)..., with: hash.digest())
-    case "jsonl":
-      for name in try Files.list(folder + "/live/signals/jsonl") {
-        try File(folder + "/live/signals/jsonl/" + name, .append).truncate(to: 1000)
-      }
-    case "sqlite":
-      for name in ["", "-wal", "-shm"] { try Files.remove(folder + "/live/signals.sqlite" + name) }
+    case "jsonl", "shadow/jsonl":
+      let lines = folder + "/live/" + damage.dropLast(5) + "signals/jsonl/"
+      for name in try Files.list(lines) { try File(lines + name, .append).truncate(to: 1000) }
+    case "sqlite", "shadow/sqlite":
+      let database = folder + "/live/" + damage.dropLast(6) + "signals.sqlite"
+      for name in ["", "-wal", "-shm"] { try Files.remove(database + name) }
     default: break
     }
     try bytes.withUnsafeBytes { try Files.replace(path, $0, durable: false) }

@@ -3,7 +3,7 @@ import Flow
 import Strategy
 import Telemetry
 
-/// The shadow channels' numbers for `/metrics`; without shadow signals only ``paused`` is there.
+/// The shadow channels' numbers for `/metrics`; switched off, only `weir_shadow_paused` is there.
 struct ShadowMetrics {
   private struct Symbol {
     var rows: [Counter]
@@ -17,7 +17,7 @@ struct ShadowMetrics {
     var gates: [Gauge]
   }
 
-  private static let series: [StaticString] = ["z_cvd", "score", "fusion"]
+  private static let series = ["z_cvd", "score", "fusion"]
 
   private let registry: MetricRegistry
   private let paused: Gauge
@@ -55,20 +55,20 @@ struct ShadowMetrics {
   }
 
   private func newSymbol(_ name: String) -> Symbol {
-    func gauges(_ metric: String, _ help: String, _ label: String, _ values: [StaticString]) -> [Gauge] {
+    func gauges(_ metric: String, _ help: String, _ label: String, _ values: [String]) -> [Gauge] {
       values.map { value in
-        registry.gauge(metric, help, labels: ["symbol": name, label: "\(value)"])
+        registry.gauge(metric, help, labels: ["symbol": name, label: value])
       }
     }
     func ofSeries(_ metric: String, _ help: String) -> [Gauge] {
       gauges(metric, help, "series", ShadowMetrics.series)
     }
-    let channels = ShadowChannel.allCases.map(\.name)
+    let channels = ShadowChannel.allCases.map { "\($0.name)" }
     return Symbol(
       rows: channels.map { channel in
         registry.counter(
           "weir_shadow_rows_total", "Shadow rows since the beginning of the tape.",
-          labels: ["symbol": name, "channel": "\(channel)"])
+          labels: ["symbol": name, "channel": channel])
       },
       agreement: gauges(
         "weir_shadow_agreement_ratio", "Confirmed signals whose direction the channel shared, of all.",

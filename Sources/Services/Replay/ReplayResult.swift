@@ -83,17 +83,23 @@ public struct ReplayResult: Sendable {
 
   /// What `weir replay --json` prints and `summary.json` holds.
   public var summary: RunSummary {
+    var summary = briefSummary
+    for (index, symbol) in symbols.enumerated() {
+      guard let shadow = symbol.shadow else { continue }
+      summary.symbols[index].summary.extra.append(.init("shadow", shadow.json))
+    }
+    return summary
+  }
+
+  /// Without the symbols' shadow statistics: for the line that a supervisor reads, which has a bound.
+  public var briefSummary: RunSummary {
     var summary = RunSummary()
     summary.framesTotal = Int(totals.frames)
     summary.wallSeconds = wallSeconds
     summary.cpuSeconds = cpuSeconds
     summary.maxRSSMegabytes = maxRSSMiB
     summary.signalsSHA256 = signalsSHA256
-    summary.symbols = symbols.map { symbol in
-      var own = symbol.summary
-      if let shadow = symbol.shadow { own.extra.append(.init("shadow", shadow.json)) }
-      return (symbol.name, own)
-    }
+    summary.symbols = symbols.map { ($0.name, $0.summary) }
     summary.extra = [
       .init("warnings", .array(warnings.map { .string($0) })),
       .init("records_total", .integer(totals.frames + totals.otherRecords)),

@@ -28,9 +28,9 @@ extension ShadowChannels: Checkpointed {
     divergenceAtNs = try reader.integer(in: 0...Int64.max)
     sampledAtNs = try reader.optionalInteger()
     if let sampledAtNs, sampledAtNs < 0 { throw reader.failure("a sample at \(sampledAtNs)") }
-    counted.trades = try reader.integer(in: 0...Int64.max)
-    counted.quotes = try reader.integer(in: 0...Int64.max)
-    counted.depthEvents = try reader.integer(in: 0...Int64.max)
+    counted.trades = try reader.integer(in: 0...Int64(1) << 56)
+    counted.quotes = try reader.integer(in: 0...Int64(1) << 56)
+    counted.depthEvents = try reader.integer(in: 0...Int64(1) << 56)
     try reader.restore("STAT", &statistics)
   }
 }

@@ -46,7 +46,7 @@ enum ShadowChannel: Int, CaseIterable, Sendable {
 /// of it. While the channel rows are paused by the operator the classifiers go on, so that resuming
 /// brings no onset that was none, and the statistics stand still.
 ///
-/// **Bounds.** Fixed size a symbol: some 3.5 KB. Per row two comparisons of thresholds, once a second the statistics.
+/// **Bounds.** Fixed size a symbol: some 7 KB. Per row two comparisons of thresholds, once a second the statistics.
 struct ShadowChannels: Sendable {
   var cvd = SignalClassifier()
   var fusion = SignalClassifier()
@@ -103,13 +103,13 @@ struct ShadowChannels: Sendable {
     let before = sampledAtNs
     if let before, input.timeNs / plan.strideNs == before / plan.strideNs { return }
     let elapsedNs = before.map { input.timeNs - $0 } ?? .max
-    let events = input.activity.events(since: counted)
+    let events = max(0, input.activity.events(since: counted))
     sampledAtNs = input.timeNs
     counted = input.activity
     if input.isPaused { return }
     statistics.add(zCVD: input.zCVD, score: input.score, fusion: input.fusion)
     // Behind a silence nothing is known of the time in between.
-    guard let before, elapsedNs <= plan.gapNsMax else { return }
+    guard let before, elapsedNs > 0, elapsedNs <= plan.gapNsMax else { return }
     let seconds = Double(elapsedNs) / 1e9
     statistics.add(
       activity: ShadowActivity.level(eventsPerSecond: Double(events) / seconds), score: input.score,

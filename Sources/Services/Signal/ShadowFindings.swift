@@ -13,13 +13,9 @@ struct ShadowFindings: Equatable, Sendable {
   typealias Verdict = ZQuality.Verdict
 
   struct Gate: Equatable, Sendable {
-    var name: StaticString
+    var name: String
     var verdict: Verdict
     var words: String
-
-    static func == (a: Gate, b: Gate) -> Bool {
-      "\(a.name)" == "\(b.name)" && a.verdict == b.verdict && a.words == b.words
-    }
   }
 
   /// A mean that differs from 0 beyond doubt and by no more than this share of a standard deviation is small.
@@ -28,7 +24,7 @@ struct ShadowFindings: Equatable, Sendable {
   static let shareAbove2Max = 0.10
   static let divergenceRateMax = 0.15
   /// Of gates, in the order of ``gates``.
-  static let gateNames: [StaticString] = [
+  static let gateNames = [
     "z_cvd_mean", "z_cvd_tail", "fusion_activity", "divergence_rate",
   ]
 
@@ -134,7 +130,7 @@ struct ShadowFindings: Equatable, Sendable {
   /// In one line.
   var text: String {
     let rows = ShadowChannel.allCases.map { "\($0.name) \(statistics[$0].onsets)" }
-    let missed = gates.filter { $0.verdict == .misses }.map { "\($0.name)" }
+    let missed = gates.filter { $0.verdict == .misses }.map(\.name)
     return "\(rows.joined(separator: ", ")) rows; gates: \(verdict.rawValue)"
       + (missed.isEmpty ? "" : " (\(missed.joined(separator: ", ")))")
   }
@@ -148,7 +144,7 @@ struct ShadowFindings: Equatable, Sendable {
       "gates": .object(
         gates.map {
           .init(
-            "\($0.name)", .object(["verdict": .string($0.verdict.rawValue), "words": .string($0.words)]))
+            $0.name, .object(["verdict": .string($0.verdict.rawValue), "words": .string($0.words)]))
         }),
       "observed_s": .rounded(Double(statistics.observedNs) / 1e9, 3),
       "z_cvd": distribution(statistics.zCVD, plan.cvdWindowMs),

@@ -174,8 +174,8 @@ extension SignalPipeline {
         to: SymbolState(
           symbol: SymbolID(states.count),
           SymbolFlow(configuration.flow, lanes: lanes.parameters, divergence: configuration.divergence),
-          configuration, control.gates,
-          shadow: configuration.shadow.isEnabled ? ShadowPlan(configuration) : nil))
+          configuration, control.gates))
+      if configuration.shadow.isEnabled { state.pointee.shadow = ShadowChannels(ShadowPlan(configuration)) }
       for module in SignalPipeline.modules { module.adopt(&state.pointee, parameters) }
       states.append(state)
     }

@@ -37,11 +37,10 @@ struct SymbolState: ~Copyable {
 
   init(
     symbol: SymbolID, _ flow: consuming SymbolFlow, _ configuration: SignalConfiguration,
-    _ gates: GateConfiguration, shadow: ShadowPlan? = nil
+    _ gates: GateConfiguration
   ) {
     self.symbol = symbol
     self.flow = flow
-    self.shadow = shadow.map { ShadowChannels($0) }
     volatility = VolatilityAxis(configuration.strategy.volatility)
     self.gates = Gates(gates)
     market.reserve(seconds: configuration.strategy.windowSeconds)
