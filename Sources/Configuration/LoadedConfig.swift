@@ -42,8 +42,8 @@ public struct LoadedConfig<Root: Sendable>: Sendable {
 
   /// The merged configuration as YAML, each value that is not a default with a comment naming its origin.
   ///
-  /// Loading the text again gives the same configuration, whatever has become of the files it was made of, except
-  /// for secrets: those are shown as `<redacted>`, which the loader refuses, or left out.
+  /// Loading the text again gives the same configuration, except for secrets: those are shown as
+  /// `<redacted>`, which the loader refuses, or left out.
   public func render(omitsSecrets: Bool = false) -> String {
     var outline = ConfigOutline()
     for key in schema.allKeys(in: value) where !(omitsSecrets && key.isSecret) && !key.isSource {
