@@ -117,7 +117,10 @@ extension RunService {
   /// written within the last second is left to its writer until the next look.
   func lookAtParameters() {
     tellStages(by: "reload")
-    guard let reloadConfiguration, let facts = current.configuration.parameters else { return }
+    // Nothing can be added to a tape that is finished.
+    guard options.plan.contains(.harvest), let reloadConfiguration,
+      let facts = current.configuration.parameters
+    else { return }
     let stamp = FileStamp(facts.path)
     if let stamp, stamp == parameters.read { return }
     let isYoung = stamp.map { EventLoop.wallNow().rawValue - $0.modifiedNs < Nanoseconds.second } ?? false
