@@ -153,6 +153,7 @@ public struct SymbolFlow: ~Copyable {
   public mutating func expectBook() {
     guard !hasBook else { return }
     hasBook = true
+    for index in 0..<laneCount { lanes[index].expectBook() }
     ofiWholeSinceMs = nil
   }
 

@@ -59,25 +59,40 @@ private func wholeNumbers(_ line: ArraySlice<UInt8>) -> [Int64] {
   return result
 }
 
-/// The first so many of them, as many as there is room for.
-private func wholeNumbers(_ line: ArraySlice<UInt8>, into numbers: inout [Int64]) {
-  var column = 0
-  var value: Int64 = 0
-  var isNegative = false
-  for byte in line {
-    switch byte {
-    case 44:
-      numbers[column] = isNegative ? -value : value
-      column += 1
-      value = 0
-      isNegative = false
-      if column == numbers.count { return }
-    case 45: isNegative = true
-    case 48...57: value = value * 10 + Int64(byte - 48)
-    default: break
+/// The whole parts of a file's comma-separated numbers, line by line.
+private struct NumberLines {
+  let bytes: [UInt8]
+  private var offset = 0
+
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  /// Reads the first numbers of the next line, as many as there is room for; `false` behind the last line.
+  mutating func next(into numbers: inout [Int64]) -> Bool {
+    guard offset < bytes.count else { return false }
+    bytes.withUnsafeBufferPointer { bytes in
+      var column = 0
+      var (value, sign): (Int64, Int64) = (0, 1)
+      while offset < bytes.count, column < numbers.count {
+        let byte = bytes[offset]
+        offset &+= 1
+        if byte == 44 || byte == 10 {
+          numbers[column] = sign &* value
+          column &+= 1
+          (value, sign) = (0, 1)
+          if byte == 10 { return }
+        } else if byte == 45 {
+          sign = -1
+        } else if byte == 46 {
+          while offset < bytes.count, bytes[offset] != 44, bytes[offset] != 10 { offset &+= 1 }
+        } else if byte >= 48 {
+          value = value &* 10 &+ Int64(byte &- 48)
+        }
+      }
+      while offset < bytes.count, bytes[offset] != 10 { offset &+= 1 }
+      offset &+= 1
     }
+    return true
   }
-  numbers[column] = isNegative ? -value : value
 }
 
 private let dataFolder = getenv("WEIR_DATA").map { String(cString: $0) } ?? "../shared/data"
@@ -133,9 +148,8 @@ struct LobsterTests {
   func levelsTogetherExplainMoreThanTheBest() throws {
     let levels = 5
     let seconds = 23_400
-    let book = try unzip(deepArchive, "orderbook_5.csv").split(separator: 10)
-    let messages = try unzip(deepArchive, "message_5.csv").split(separator: 10)
-    #expect(book.count == messages.count)
+    var book = NumberLines(try unzip(deepArchive, "orderbook_5.csv"))
+    var messages = NumberLines(try unzip(deepArchive, "message_5.csv"))
     // Of each second: the levels' OFI, their sizes' sum, events, and the last mid.
     var ofi = [Int64](repeating: 0, count: seconds * levels)
     var sizes = [Int64](repeating: 0, count: seconds)
@@ -144,9 +158,9 @@ struct LobsterTests {
     var before = [Int64](repeating: 0, count: 4 * levels)
     var after = before
     var isFirst = true
-    for (row, message) in zip(book, messages) {
-      wholeNumbers(row, into: &after)
-      let second = Int(wholeNumbers(message.prefix { $0 != 44 })[0]) - 34_200
+    var time: [Int64] = [0]
+    while book.next(into: &after), messages.next(into: &time) {
+      let second = Int(time[0]) - 34_200
       for level in 0..<levels where second >= 0 && second < seconds {
         let new = quote(after, level)
         if !isFirst {

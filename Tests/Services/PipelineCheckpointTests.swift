@@ -40,14 +40,14 @@ func disturbed(_ bytes: [UInt8], _ random: inout SeededRandom) -> [[UInt8]] {
   for _ in 0..<15 {
     let index = lines.count / 5 + random.below(lines.count * 4 / 5)
     switch random.below(7) {
-    case 5:
-      let mode = Signal.Mode.allCases[random.below(3)].name
-      insert("note", "\"weir@control\"", "{\"control\":\"mode\",\"value\":\"\(mode)\"}", at: index)
     case 0: insert("clock", "null", "{\"degraded_time_sync\":\(random.bernoulli(0.5))}", at: index)
     case 1: insert("open", "null", "{\"reason\":\"lost\"}", at: index)
     case 2: insert("gap", "\"btcusdt@bookTicker\"", "{\"reason\":\"silence\"}", at: index)
     case 3: insert("frame", "\"ethusdt@depth\"", "{\"e\":\"depthUpdate\",\"s\":\"ETHUSDT\"}", at: index)
     case 4: lines.insert(Array("no record\n".utf8), at: index)
+    case 5:
+      let mode = Signal.Mode.allCases[random.below(3)].name
+      insert("note", "\"weir@control\"", "{\"control\":\"mode\",\"value\":\"\(mode)\"}", at: index)
     default:
       insert(
         "snapshot", "\"btcusdt@aggTrades\"",
@@ -278,7 +278,7 @@ struct CheckpointLayoutTests {
     #expect(MemoryLayout<BookSync>.size == 9)
     #expect(MemoryLayout<Book>.size == 202)
     #expect(MemoryLayout<Ladder>.size == 98)
-    #expect(MemoryLayout<SymbolFlow>.size == 1008)
+    #expect(MemoryLayout<SymbolFlow>.size == 1052)
     #expect(MemoryLayout<SlidingSum>.size == 64)
     #expect(MemoryLayout<Standardizer>.size == 104)
     #expect(MemoryLayout<MultiLevelImbalance>.size == 49)
