@@ -9,7 +9,7 @@ import Testing
     var options = EvaluationOptions()
     options.horizonsSeconds = horizons
     options.decaySeconds = []
-    options.resamples = 400
+    options.resamples = 200
     return options
   }
 
@@ -21,7 +21,7 @@ import Testing
 
   @Test(arguments: [1, 10, 60])
   func aPlantedRelationIsFound(_ horizon: Int) throws {
-    let flow = PlantedFlow(rows: 20_000, memory: 0.8, correlation: 0.15)
+    let flow = PlantedFlow(rows: 8000, memory: 0.8, correlation: 0.2)
     let cell = try cell(flow.series(seed: 3), horizon, options([horizon]))
     let rho = flow.correlation(steps: horizon)
     let interval = try #require(cell.auc?.interval)
@@ -33,33 +33,33 @@ import Testing
 
   @Test func shuffledReturnsSayNothing() throws {
     var options = options([1, 10, 30])
-    let series = PlantedFlow(rows: 8000, memory: 0.8, correlation: 0.3).series(seed: 4)
+    let series = PlantedFlow(rows: 3000, memory: 0.8, correlation: 0.3).series(seed: 4)
     options.shuffleSeed = 7
     let report = Evaluator(options).evaluate([series])
     #expect(report.cellsHoldingHalf == (3, 3))
     #expect(report.looks.surviving == 0)
     for horizon in options.horizonsSeconds {
       let auc = try #require(report.symbols[0].cell(horizon, .mid)?.auc)
-      #expect(abs(auc.value - 0.5) < 0.03)
+      #expect(abs(auc.value - 0.5) < 0.05)
     }
   }
 
   /// Rows of a price that ignores them: whatever is found is chance, and the correction leaves nothing of it.
   @Test func nothingIsFoundWhereNothingIs() {
     var found = 0
-    for seed in 0..<UInt64(10) {
+    for seed in 0..<UInt64(4) {
       let series = ["A", "B"].enumerated().map {
-        PlantedFlow(rows: 3000, memory: 0.8, correlation: 0).series(
+        PlantedFlow(rows: 1200, memory: 0.8, correlation: 0).series(
           seed: seed * 2 + UInt64($0.offset), symbol: $0.element)
       }
       let report = Evaluator(options([1, 5, 20])).evaluate(series)
       found += report.looks.surviving + report.sliceLooks.surviving
     }
-    #expect(found <= 2, "\(found) of hundreds of cells, seeds 0..<20")
+    #expect(found <= 1, "\(found) of hundreds of cells, seeds 0..<8")
   }
 
   @Test func sameSeedSameReport() {
-    let series = PlantedFlow(rows: 1500).series(seed: 8)
+    let series = PlantedFlow(rows: 600).series(seed: 8)
     func text(_ seed: UInt64) -> String {
       var options = options([1, 10])
       options.seed = seed
@@ -125,7 +125,7 @@ import Testing
 
   /// Entry one step later: the planted relation with the next step is gone, that with the one after it stays.
   @Test func latencyMovesTheEntry() throws {
-    let series = PlantedFlow(rows: 20_000, memory: 0, correlation: 0.3).series(seed: 2)
+    let series = PlantedFlow(rows: 4000, memory: 0, correlation: 0.3).series(seed: 2)
     var options = options([1])
     #expect(try #require(try cell(series, 1, options).auc).value > 0.6)
     options.latencyMs = 1
@@ -223,7 +223,7 @@ import Testing
   // MARK: Two runs
 
   @Test func aBetterScoreIsBetter() throws {
-    let flow = PlantedFlow(rows: 12_000, memory: 0.8, correlation: 0.2)
+    let flow = PlantedFlow(rows: 4000, memory: 0.8, correlation: 0.3)
     let good = flow.series(seed: 21)
     var noisy = good
     var random = SeededRandom(seed: 22)

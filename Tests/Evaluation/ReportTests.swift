@@ -4,16 +4,17 @@ import Testing
 @testable import Evaluation
 
 @Suite("Evaluation: report") struct EvaluationReportTests {
-  private let report: EvaluationReport = {
+  private static let shared: EvaluationReport = {
     var options = EvaluationOptions()
     options.horizonsSeconds = [10, 60, 4000]
     options.decaySeconds = [1, 10, 30]
-    options.resamples = 400
-    let flow = PlantedFlow(rows: 3000, memory: 0.8, correlation: 0.2)
+    options.resamples = 200
+    let flow = PlantedFlow(rows: 1500, memory: 0.8, correlation: 0.2)
     let names = ["BTCUSDT", "A<b>&|\"'"]
     return Evaluator(options).evaluate(
       names.enumerated().map { flow.series(seed: UInt64($0.offset), symbol: $0.element) })
   }()
+  private let report = EvaluationReportTests.shared
 
   /// What acceptance reads.
   @Test func membersOfTheContract() throws {
@@ -37,7 +38,7 @@ import Testing
           let auc = try #require(cell["auc"]?.double)
           let low = try #require(cell["auc_ci"]?[0]?.double)
           let high = try #require(cell["auc_ci"]?[1]?.double)
-          #expect(low < auc && auc < high && n == 3000 - Int64(horizon)!)
+          #expect(low < auc && auc < high && n == 1500 - Int64(horizon)!)
           #expect(try #require(cell["n_effective"]?.double) <= Double(n))
           #expect(cell["monotone"]?.boolean != nil)
         }

@@ -26,7 +26,7 @@ struct ScoredRows {
         rowsShadow += 1
       } else if !row.score.isFinite {
         rowsWithoutScore += 1
-      } else if series.mids.indices.contains(row.index) {
+      } else if (0...series.mids.count).contains(row.index) {
         positions.append(Int32(row.index))
         scores.append(row.score)
         places.append(Int32(place))
