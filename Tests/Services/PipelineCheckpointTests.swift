@@ -80,7 +80,7 @@ private struct Subject: ~Copyable {
 
   /// Everything that can be seen of it.
   var seen: String {
-    "\(pipeline.totals) \(pipeline.decoder.genericFrames) \(pipeline.symbolResults()) \(pipeline.finalBooks().text())"
+    "\(pipeline.totals) \(pipeline.strategyJSON.text()) \(pipeline.decoder.genericFrames) \(pipeline.symbolResults()) \(pipeline.finalBooks().text())"
   }
 
   func saved() -> [UInt8] {
@@ -136,6 +136,22 @@ struct PipelineCheckpointTests {
     var configuration = quickConfiguration
     configuration.flow.standardization = FlowConfiguration.Standardization.allCases[Int(seed) % 3]
     configuration.flow.cvdReset = FlowConfiguration.CVDReset.allCases[Int(seed) % 3]
+    try expectCrashEqualsNoCrash(lines, configuration, cuts: 50, seed: seed)
+  }
+
+  /// Cut anywhere between changes of regime, with windows and axes under way.
+  @Test(arguments: 1...2 as ClosedRange<UInt64>)
+  func aCutBetweenRegimesGoesOnAsIfItWereWhole(seed: UInt64) throws {
+    let folder = temporaryFolder()
+    defer { removeFolder(folder) }
+    try makeMarket(folder, seed: seed + 20, minutes: 1.2, gaps: 2)
+    var random = SeededRandom(seed: seed)
+    let lines = disturbed(try tapeBytes(folder), &random)
+    var configuration = restlessConfiguration
+    configuration.strategy.throttlesInQuiet = true
+    var pipeline = SignalPipeline(configuration)
+    feed(&pipeline, lines)
+    #expect(pipeline.strategyState.changes.count >= 3, "seed \(seed)")
     try expectCrashEqualsNoCrash(lines, configuration, cuts: 50, seed: seed)
   }
 
@@ -219,7 +235,9 @@ struct PipelineCheckpointTests {
         + #""fusion.active.strong":3.5,"fusion.flip_margin":0.25,"fusion.cooldown_ms":900,"fusion.weight_cvd":0.3}}"#,
     ]
     for (index, text) in texts.enumerated() {
-      try control.apply(Control(JSONValue(parsing: text)), at: Int64(index + 1) * 1_000_000_007)
+      try control.apply(Control(JSONValue(parsing: text)))
+      control.enter(index % 2 == 0 ? .quiet : .active, at: Int64(index + 1) * 1_000_000_007, nil)
+      control.state.refused("module\(index % 2)")
     }
     var writer = CheckpointWriter()
     writer.append("CTRL", control)
@@ -244,15 +262,21 @@ struct PipelineCheckpointTests {
 struct CheckpointLayoutTests {
   @Test func everyFieldIsKnownToItsCheckpoint() {
     #expect(SignalCheckpoint.version == 1)
-    #expect(MemoryLayout<SignalPipeline>.size == 1080)
-    #expect(MemoryLayout<StrategyControl>.size == 305)
-    #expect(MemoryLayout<StrategyState>.size == 65)
+    #expect(MemoryLayout<SignalPipeline>.size == 3128)
+    #expect(MemoryLayout<StrategyControl>.size == 569)
+    #expect(MemoryLayout<StrategyState>.size == 81)
+    #expect(MemoryLayout<StrategyState.Change>.size == 136)
+    #expect(MemoryLayout<StrategyMode>.size == 712)
+    #expect(MemoryLayout<StrategyMode.Window>.size == 104)
+    #expect(MemoryLayout<WindowWatch>.size == 48)
+    #expect(MemoryLayout<MarketWindow>.size == 89)
+    #expect(MemoryLayout<VolatilityAxis>.size == 105)
     #expect(MemoryLayout<PipelineTotals>.size == 88)
     #expect(MemoryLayout<Connections>.size == 8)
     #expect(MemoryLayout<FrameDecoder>.size == 173)
     #expect(MemoryLayout<InstrumentTable>.size == 32)
-    #expect(MemoryLayout<SymbolState>.size == 1824)
-    #expect(MemoryLayout<SymbolCounts>.size == 104)
+    #expect(MemoryLayout<SymbolState>.size == 2040)
+    #expect(MemoryLayout<SymbolCounts>.size == 112)
     #expect(MemoryLayout<SynchronizedBook>.size == 386)
     #expect(MemoryLayout<DepthBuffer>.size == 24)
     #expect(MemoryLayout<BookSync>.size == 9)
