@@ -1,4 +1,5 @@
 import Core
+import Strategy
 import Testing
 
 @testable import Broker
@@ -120,6 +121,25 @@ struct PaperBrokerTests {
     // The price alone has doubled the position's worth: it may still be sold.
     let sold = trade(&broker, BrokerSamples.signal("E", .sell, bid: 200_000, ask: 200_001))
     #expect(sold.reason == nil && sold.position.text() == "4.5")
+  }
+
+  /// The row's regime chooses the limit; 0 is the broker's own.
+  @Test func theLimitFollowsTheRegime() {
+    var configuration = BrokerConfiguration()
+    configuration.positionNotionalUSDTMax = 3000
+    configuration.quietPositionNotionalUSDTMax = 1500
+    var broker = PaperBroker(configuration)
+    func buy(_ regime: Signal.Regime) -> RejectReason? {
+      var signal = BrokerSamples.signal("A", bid: 99_999, ask: 100_000)
+      signal.regime = regime
+      return trade(&broker, signal).reason
+    }
+    #expect(buy(.quiet) == nil && buy(.quiet) == .positionLimit)
+    #expect(buy(.active) == nil && buy(.normal) == nil && buy(.normal) == .positionLimit)
+    // A position beyond the regime's limit may be reduced.
+    var sale = BrokerSamples.signal("A", .sell, bid: 99_999, ask: 100_000)
+    sale.regime = .quiet
+    #expect(trade(&broker, sale).reason == nil)
   }
 
   @Test func whatCannotBeTradedIsRejectedWithItsReason() {

@@ -261,7 +261,8 @@ struct ControlTests {
     #expect(state.nsInRegime[1] == third - second && state.nsInRegime[2] == second - first)
     let all = pipeline.receiveNs - pipeline.totals.firstReceiveNs
     #expect(state.nsInRegime.reduce(0, +) == all)
-    #expect(pipeline.takeParameterUpdateNs() == [7])
+    // Three changes of regime and the parameters.
+    #expect(pipeline.takeParameterUpdateNs() == [7, 7, 7, 7])
     #expect(pipeline.takeParameterUpdateNs().isEmpty)
   }
 
@@ -276,7 +277,7 @@ struct ControlTests {
     _ = feed(&first, changed)
     var second = SignalPipeline(ControlledTape.configuration)
     second.restore(control: first.control)
-    #expect(second.control == first.control && second.thresholds == first.thresholds)
+    #expect(second.control == first.control && second.parameters == first.parameters)
     let rows = feed(&second, tape)
     #expect(rows.count > 50 && rows.allSatisfy { $0.mode == .active && $0.version != .configured })
     #expect(rows.allSatisfy { !$0.confirmed || $0.kind.isStrong })

@@ -85,7 +85,7 @@ private struct Subject: ~Copyable {
 
   /// Everything that can be seen of it.
   var seen: String {
-    "\(pipeline.totals) \(pipeline.decoder.genericFrames) \(pipeline.symbolResults()) \(pipeline.finalBooks().text())"
+    "\(pipeline.totals) \(pipeline.strategyJSON.text()) \(pipeline.decoder.genericFrames) \(pipeline.symbolResults()) \(pipeline.finalBooks().text())"
   }
 
   func saved() -> [UInt8] {
@@ -148,6 +148,22 @@ struct PipelineCheckpointTests {
     configuration.strategy.quiet.ofiWindowMs = 2000
     configuration.divergence.pivotSamples = 3
     configuration.divergence.cooldownMs = 3000
+    try expectCrashEqualsNoCrash(lines, configuration, cuts: 50, seed: seed)
+  }
+
+  /// Cut anywhere between changes of regime, with windows and axes under way.
+  @Test(arguments: 1...2 as ClosedRange<UInt64>)
+  func aCutBetweenRegimesGoesOnAsIfItWereWhole(seed: UInt64) throws {
+    let folder = temporaryFolder()
+    defer { removeFolder(folder) }
+    try makeMarket(folder, seed: seed + 20, minutes: 1.2, gaps: 2)
+    var random = SeededRandom(seed: seed)
+    let lines = disturbed(try tapeBytes(folder), &random)
+    var configuration = restlessConfiguration
+    configuration.strategy.throttlesInQuiet = true
+    var pipeline = SignalPipeline(configuration)
+    feed(&pipeline, lines)
+    #expect(pipeline.strategyState.changes.count >= 3, "seed \(seed)")
     try expectCrashEqualsNoCrash(lines, configuration, cuts: 50, seed: seed)
   }
 
@@ -232,7 +248,9 @@ struct PipelineCheckpointTests {
         + #""strategy.scenarios.a_h.entry_buy":3.5,"strategy.scenarios.q_l.hold_s_max":77}}"#,
     ]
     for (index, text) in texts.enumerated() {
-      try control.apply(Control(JSONValue(parsing: text)), at: Int64(index + 1) * 1_000_000_007)
+      try control.apply(Control(JSONValue(parsing: text)))
+      control.enter(index % 2 == 0 ? .quiet : .active, at: Int64(index + 1) * 1_000_000_007, nil)
+      control.state.refused("module\(index % 2)")
     }
     var writer = CheckpointWriter()
     writer.append("CTRL", control)
@@ -257,16 +275,22 @@ struct PipelineCheckpointTests {
 struct CheckpointLayoutTests {
   @Test func everyFieldIsKnownToItsCheckpoint() {
     #expect(SignalCheckpoint.version == 1)
-    #expect(MemoryLayout<SignalPipeline>.size == 1920)
-    #expect(MemoryLayout<StrategyControl>.size == 529)
+    #expect(MemoryLayout<SignalPipeline>.size == 3128)
+    #expect(MemoryLayout<StrategyControl>.size == 569)
+    #expect(MemoryLayout<StrategyState>.size == 81)
     #expect(MemoryLayout<ScenarioTable>.size == 224)
-    #expect(MemoryLayout<StrategyState>.size == 65)
+    #expect(MemoryLayout<StrategyState.Change>.size == 136)
+    #expect(MemoryLayout<StrategyMode>.size == 712)
+    #expect(MemoryLayout<StrategyMode.Window>.size == 104)
+    #expect(MemoryLayout<WindowWatch>.size == 48)
+    #expect(MemoryLayout<MarketWindow>.size == 89)
+    #expect(MemoryLayout<VolatilityAxis>.size == 105)
     #expect(MemoryLayout<PipelineTotals>.size == 88)
     #expect(MemoryLayout<Connections>.size == 8)
     #expect(MemoryLayout<FrameDecoder>.size == 173)
     #expect(MemoryLayout<InstrumentTable>.size == 32)
-    #expect(MemoryLayout<SymbolState>.size == 1832)
-    #expect(MemoryLayout<SymbolCounts>.size == 104)
+    #expect(MemoryLayout<SymbolState>.size == 2040)
+    #expect(MemoryLayout<SymbolCounts>.size == 112)
     #expect(MemoryLayout<ShadowChannels>.size == 448)
     #expect(MemoryLayout<ShadowStatistics>.size == 280)
     #expect(MemoryLayout<ShadowStatistics.Distribution>.size == 48)

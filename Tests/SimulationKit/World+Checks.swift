@@ -3,6 +3,18 @@ import Services
 import Strategy
 import Tape
 
+extension ScenarioTable {
+  /// Without thresholds of its own.
+  fileprivate static let confirmingAll = {
+    var table = ScenarioTable()
+    for cell in [\ScenarioTable.activeHigh, \.activeLow, \.quietHigh, \.quietLow] {
+      table[keyPath: cell].entryBuy = 0
+      table[keyPath: cell].entrySell = 0
+    }
+    return table
+  }()
+}
+
 /// The invariants, checked by means that share nothing with the code under test.
 extension World {
   // MARK: While it runs
@@ -174,6 +186,18 @@ extension World {
     configuration.gates.stalenessMsMax = 600_000
     configuration.gates.spreadBpsMax = 10_000
     configuration.gates.consistencyMin = 0
+    // Regimes that change every few seconds, and confirm what the normal one does.
+    configuration.strategy.windowSeconds = 5
+    configuration.strategy.activeWindowsMin = 1
+    configuration.strategy.quietWindowsMin = 1
+    configuration.strategy.market.tradesPerMinuteMin = 60
+    configuration.strategy.market.quotesPerSecondMin = 0
+    configuration.strategy.market.spreadBpsMax = 10_000
+    configuration.strategy.market.volatilityBpsMin = 0
+    configuration.strategy.market.volumeUSDMin = 0
+    configuration.strategy.scenarios = .confirmingAll
+    configuration.flow.fusion.active = configuration.flow.fusion.base
+    configuration.flow.fusion.quiet = configuration.flow.fusion.base
     var pipeline = SignalPipeline(configuration)
     var rows = RowDigest()
     var bytes = tape.bytes()

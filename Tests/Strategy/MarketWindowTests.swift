@@ -182,15 +182,15 @@ struct VolatilityAxisTests {
 
   /// Both cells are populated on markets a thousand times more, and a thousand times less volatile: what an absolute
   /// limit, and a ratio of windows that are not normalised by time, do not do.
-  @Test(arguments: [0.001, 1, 1000], 1...5 as ClosedRange<UInt64>)
+  @Test(arguments: [0.001, 1000], 1...2 as ClosedRange<UInt64>)
   func bothSidesOccurOnAnyMarket(scale: Double, seed: UInt64) {
-    let squares = returns(seed: seed, seconds: 3 * 3600, scale: scale)
+    let squares = returns(seed: seed, seconds: 6000, scale: scale)
     let (_, verdicts, values) = run(squares, VolatilityConfiguration())
     let told = verdicts.compactMap { $0 }
     let share = Double(told.count { $0 }) / Double(told.count)
-    #expect(told.count > 10_000 && (0.2...0.8).contains(share), "seed \(seed): \(share)")
+    #expect(told.count > 5000 && (0.2...0.8).contains(share), "seed \(seed): \(share)")
     // The verdict does not depend on the scale at all.
-    let (_, reference, _) = run(returns(seed: seed, seconds: 3 * 3600, scale: 1), VolatilityConfiguration())
+    let (_, reference, _) = run(returns(seed: seed, seconds: 6000, scale: 1), VolatilityConfiguration())
     #expect(zip(verdicts, reference).count { $0 != $1 } <= 20)
     let median = values.compactMap { $0 }.sorted()[values.compactMap { $0 }.count / 2]
     #expect(median < 10 * scale)
@@ -202,9 +202,7 @@ struct VolatilityAxisTests {
     var isHigh: Bool?
     return squares.indices.map { index in
       let now = index + 1
-      guard now % c.strideSeconds == 0, now > c.strideSeconds || c.strideSeconds == 1 && now > 1 else {
-        return isHigh
-      }
+      guard now % c.strideSeconds == 0, now > 1 else { return isHigh }
       let window = squares[max(0, now - c.windowSeconds)..<now].compactMap { $0 }
       guard window.count * 2 >= c.windowSeconds else { return isHigh }
       let value = (window.reduce(0, +) * 60 / Double(window.count)).squareRoot() * 1e4
@@ -256,8 +254,8 @@ struct VolatilityAxisTests {
     configuration.strideSeconds = 10
     configuration.samplesMin = 6
     let verdicts = run(returns(seed: 1, seconds: 200, scale: 1), configuration).verdicts
-    // The first stride is not whole; six values come before the one that is judged.
-    #expect(verdicts.firstIndex { $0 != nil } == 79)
+    // Six values come before the one that is judged.
+    #expect(verdicts.firstIndex { $0 != nil } == 69)
   }
 
   /// A market at its median, within the band, keeps what it was.

@@ -171,7 +171,7 @@ struct ScheduleTests {
     let schedule = try Schedule(configuration)
     let rules = try TimeZoneRules(configuration.timeZone)
     var asked = 0
-    for _ in 0..<2000 {
+    for _ in 0..<1000 {
       let time = (begin + Int64(random.below(10 * 86_400))) * Nanoseconds.second
       let isActive = schedule.asksForActive(at: time)
       asked += isActive ? 1 : 0

@@ -64,6 +64,7 @@ public final class SignalService {
   private var failure: (any Error)?
   private var flushIsScheduled = false
   private var lastStateLineNs: Int64 = 0
+  private var refusalsNoted: Int64?
 
   private final class Stage {
     var run: SignalRun
@@ -231,6 +232,7 @@ public final class SignalService {
       metrics.count(rows)
     }
     for ns in stage.run.pipeline.takeParameterUpdateNs() { metrics.observe(parameterUpdateNs: ns) }
+    noteRefusals(stage.run.pipeline.control.state)
     let tookNs = EventLoop.monotonicNow() - began
     metrics.observe(batchNs: tookNs, hasRows: hasRows)
     if isFollowing, tookNs > SignalService.batchNsMax { metrics.countOverrun() }
@@ -267,6 +269,16 @@ public final class SignalService {
       do { try stage?.run.flush() } catch { failure = error }
       follower.hasWritten()
     }
+  }
+
+  /// Those of this process; a checkpoint's have been told of.
+  private func noteRefusals(_ state: StrategyState) {
+    let count = state.refusals.reduce(0) { $0 + $1.count }
+    if let noted = refusalsNoted, count > noted {
+      let modules = state.refusals.map { "\($0.module) \($0.count)" }.joined(separator: ", ")
+      note("mode_change_failed: everything stays as it was; refusals by module so far: \(modules)")
+    }
+    refusalsNoted = count
   }
 
   /// A line of the stage's state, as often as the regime in force wants it.

@@ -48,8 +48,8 @@ extension SignalPipeline {
   /// Switches so far; ``StrategyState/nsInRegime`` up to the newest record.
   public var strategyState: StrategyState {
     var state = control.state
-    if let since = state.sinceNs {
-      state.nsInRegime[Int(control.regime.rawValue)] += max(0, receiveNs - since)
+    if let since = state.sinceNs, receiveNs > since {
+      state.nsInRegime[Int(control.regime.rawValue)] += receiveNs - since
     }
     return state
   }

@@ -30,6 +30,12 @@ public struct StrategyMode: Equatable, Sendable {
     public var seen: Int64 = 0
     public var active: Int64 = 0
     public var quiet: Int64 = 0
+
+    public init(seen: Int64 = 0, active: Int64 = 0, quiet: Int64 = 0) {
+      self.seen = seen
+      self.active = active
+      self.quiet = quiet
+    }
   }
 
   /// What the newest window that counted showed.
