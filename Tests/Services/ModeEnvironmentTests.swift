@@ -79,14 +79,13 @@ struct ModeEnvironmentTests {
     let loaded = try load(["STRATEGY_MODE": "quiet"], overrides: [("strategy.mode", "active")])
     let options = RunOptions(
       services: [.signal], sink: .dual, minutes: nil, folder: "run", source: .tape("tape"), symbols: [],
-      configuration: loaded.value, configurationVersion: loaded.version,
-      configurationText: loaded.render(omitsSecrets: true), configurationJSON: loaded.json, isReplay: true,
+      configuration: loaded.value, loaded: loaded, isReplay: true,
       environment: [
         "STRATEGY_MODE": "quiet", "DYNAMIC_MODE_ENABLED": "0", "WEIR__strategy__mode": "quiet",
         "PATH": "/bin",
       ])
     #expect(options.serviceEnvironment == ["PATH": "/bin"])
-    #expect(options.configurationText.contains("mode: \"active\""))
+    #expect(options.loaded.render(omitsSecrets: true).contains("mode: \"active\""))
   }
 
   @Test(arguments: [

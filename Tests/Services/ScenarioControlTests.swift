@@ -1,7 +1,7 @@
 import Configuration
 import Core
 import Flow
-import Strategy
+@testable import Strategy
 import Tape
 import Testing
 
@@ -94,7 +94,7 @@ struct ScenarioControlTests {
           try pipeline.restore(from: &reader)
         }
       }
-      for state in pipeline.states { state.pointee.volatilityIsHigh = true }
+      for state in pipeline.states { state.pointee.volatility.isHigh = true }
       (line + [UInt8](repeating: 0, count: Tape.blockPaddingBytes)).withUnsafeBytes { bytes in
         let block = UnsafeRawBufferPointer(rebasing: bytes[..<line.count])
         var offset = 0
