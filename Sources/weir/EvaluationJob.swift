@@ -164,7 +164,7 @@ struct EvaluationJob {
       for cell in comparison.cells { try console.print("  " + cell.text) }
     }
     if options.shuffleSeed != nil { try console.print(report.shuffleText) }
-    if let audit = subject.audit { try console.print("leak audit: \(audit.verdict.rawValue); \(audit.text)") }
+    if let audit = subject.audit { try console.print("leak audit: \(audit.text)") }
     if let folder { try console.print("report: \(folder)/evaluation.md") }
   }
 }

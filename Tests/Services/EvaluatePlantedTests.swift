@@ -21,6 +21,7 @@ struct EvaluatePlantedTests {
     let loaded = try ConfigLoader(WeirConfiguration.schema).load(overrides: [
       (key: "flow.ofi_window_ms", value: "10000"), (key: "flow.levels", value: "1"),
       (key: "flow.row_interval_ms", value: "1000"), (key: "flow.warmup_ms", value: "60000"),
+      (key: "strategy.dynamic", value: "false"),
     ])
     _ = try Replay.run(
       ReplayOptions(

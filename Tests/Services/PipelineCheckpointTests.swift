@@ -143,9 +143,9 @@ struct PipelineCheckpointTests {
     configuration.flow.standardization = FlowConfiguration.Standardization.allCases[Int(seed) % 3]
     configuration.flow.cvdReset = FlowConfiguration.CVDReset.allCases[Int(seed) % 3]
     configuration.flow.ofiMethod = FlowConfiguration.OFIMethod.allCases[Int(seed + 1) % 3]
-    configuration.strategy.active.cvdWindowMs = 4000
+    configuration.strategy.active.cvdWindowMs = 300
     configuration.strategy.quiet.levels = 3
-    configuration.strategy.quiet.ofiWindowMs = 2000
+    configuration.strategy.quiet.ofiWindowMs = 250
     configuration.divergence.pivotSamples = 3
     configuration.divergence.cooldownMs = 3000
     try expectCrashEqualsNoCrash(lines, configuration, cuts: 50, seed: seed)
@@ -275,7 +275,7 @@ struct PipelineCheckpointTests {
 struct CheckpointLayoutTests {
   @Test func everyFieldIsKnownToItsCheckpoint() {
     #expect(SignalCheckpoint.version == 1)
-    #expect(MemoryLayout<SignalPipeline>.size == 3128)
+    #expect(MemoryLayout<SignalPipeline>.size == 3184)
     #expect(MemoryLayout<StrategyControl>.size == 569)
     #expect(MemoryLayout<StrategyState>.size == 81)
     #expect(MemoryLayout<ScenarioTable>.size == 224)
@@ -289,7 +289,7 @@ struct CheckpointLayoutTests {
     #expect(MemoryLayout<Connections>.size == 8)
     #expect(MemoryLayout<FrameDecoder>.size == 173)
     #expect(MemoryLayout<InstrumentTable>.size == 32)
-    #expect(MemoryLayout<SymbolState>.size == 2040)
+    #expect(MemoryLayout<SymbolState>.size == 2536)
     #expect(MemoryLayout<SymbolCounts>.size == 112)
     #expect(MemoryLayout<ShadowChannels>.size == 448)
     #expect(MemoryLayout<ShadowStatistics>.size == 280)

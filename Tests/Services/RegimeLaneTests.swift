@@ -66,6 +66,7 @@ struct RegimeLaneTests {
     configuration.divergence.pivotSamples = 2
     configuration.divergence.separationSamples = 1
     configuration.divergence.cooldownMs = 0
+    configuration.strategy.throttlesInQuiet = false
     return configuration
   }
 
@@ -74,8 +75,8 @@ struct RegimeLaneTests {
   @Test func aModeSpeaksByItsOwnParametersAtOnce() throws {
     var configuration = self.configuration
     configuration.strategy.quiet.levels = 2
-    configuration.strategy.quiet.ofiWindowMs = 1500
-    configuration.strategy.active.cvdWindowMs = 3000
+    configuration.strategy.quiet.ofiWindowMs = 300
+    configuration.strategy.active.cvdWindowMs = 300
     let run = run(
       configuration,
       [
@@ -86,9 +87,9 @@ struct RegimeLaneTests {
       var alone = self.configuration
       if regime == .quiet {
         alone.flow.levels = 2
-        alone.flow.ofiWindowMs = 1500
+        alone.flow.ofiWindowMs = 300
       }
-      if regime == .active { alone.flow.cvdWindowMs = 3000 }
+      if regime == .active { alone.flow.cvdWindowMs = 300 }
       let rows = run.rows.filter { $0.regime == regime && $0.trigger == .grid }
       let expected = self.run(alone).rows.filter { $0.trigger == .grid }
       #expect(rows.count > 60)

@@ -23,6 +23,11 @@ struct ShadowTests {
   /// Low thresholds for the candidate as for the main chain: onsets by the hundred.
   private static func configuration(isEnabled: Bool = true) -> SignalConfiguration {
     var configuration = quickConfiguration
+    // The tape forces modes; in all of them the same thresholds and every row.
+    configuration.flow.fusion.active = configuration.flow.fusion.base
+    configuration.flow.fusion.quiet = configuration.flow.fusion.base
+    configuration.strategy.throttlesInQuiet = false
+    configuration.divergence.isEnabled = false
     configuration.shadow.isEnabled = isEnabled
     configuration.shadow.weightOFI = 0.3
     configuration.shadow.weightCVD = 0.9
@@ -129,6 +134,27 @@ struct ShadowTests {
       #expect(copy == main)
     }
     #expect(reasons.contains(.none) && reasons.isSubset(of: [.none, .warmup, .depthGap]))
+  }
+
+  /// Each divergence of a main row has a row of its channel that says its direction, and nothing else has.
+  @Test func divergencesOfTheMainRowsHaveTheirs() {
+    var configuration = ShadowTests.configuration()
+    configuration.divergence.isEnabled = true
+    configuration.divergence.pivotSamples = 2
+    configuration.divergence.separationSamples = 1
+    configuration.divergence.cooldownMs = 0
+    configuration.divergence.conflictZOFI = 0.5
+    configuration.divergence.conflictZCVD = 0.3
+    let run = runPipeline(ShadowTests.lines.flatMap { $0 }, configuration: configuration)
+    let expected = run.rows.filter { $0.divergence != .none }
+    let found = run.shadowRows.filter { $0.trigger == .shadowDivergence }
+    #expect(expected.count > 5 && found.count == expected.count, "\(expected.count)")
+    for (row, main) in zip(found, expected) {
+      #expect(row.receiveTime == main.receiveTime && row.symbol == main.symbol)
+      #expect(row.divergence == main.divergence && row.kind.direction == main.divergence.direction)
+      #expect(!row.confirmed)
+    }
+    #expect(run.shadowRows.filter { $0.trigger != .shadowDivergence }.allSatisfy { $0.divergence == .none })
   }
 
   @Test(arguments: 1...3 as ClosedRange<UInt64>)

@@ -1,9 +1,9 @@
 import Core
 
 extension Estimate {
-  /// `[low, high]`, or null.
-  func intervalJSON(_ decimals: Int) -> JSONValue {
-    guard let interval else { return .null }
+  /// `[low, high]`; where the error is not known the whole range of what can be, or null where there is none.
+  func intervalJSON(_ decimals: Int, range: ClosedRange<Double>? = nil) -> JSONValue {
+    guard let interval = interval ?? range else { return .null }
     return .array([.rounded(interval.lowerBound, decimals), .rounded(interval.upperBound, decimals)])
   }
 }
@@ -13,10 +13,10 @@ extension CellStatistics {
   var shortMembers: [JSONValue.Member] {
     [
       .init("n", .integer(rows)), .init("n_effective", .rounded(effectiveRows, 1)),
-      .init("auc", .rounded(auc?.value, 6)), .init("auc_ci", auc?.intervalJSON(6) ?? .null),
+      .init("auc", .rounded(auc?.value, 6)), .init("auc_ci", auc?.intervalJSON(6, range: 0...1) ?? .null),
       .init("auc_p", .double(auc?.p(against: 0.5))),
       .init("survives_multiple_testing", survives.map { .bool($0) } ?? .null),
-      .init("ic", .rounded(ic?.value, 6)), .init("ic_ci", ic?.intervalJSON(6) ?? .null),
+      .init("ic", .rounded(ic?.value, 6)), .init("ic_ci", ic?.intervalJSON(6, range: -1...1) ?? .null),
       .init("hit_rate", .rounded(hitRate, 6)), .init("r_squared", .rounded(rSquared, 8)),
       .init("mean_bps_net", .rounded(directional?.netMeanBps.value, 4)),
       .init("why", why.map { .string($0) } ?? .null),
