@@ -10,9 +10,9 @@ struct FlowLayoutTests {
     #expect(MemoryLayout<FactorLane>.size == 632)
     #expect(MemoryLayout<IntegratedImbalance>.size == 184)
     #expect(MemoryLayout<PrincipalComponent>.size == 88)
-    #expect(MemoryLayout<DivergenceDetector>.size == 0)
-    #expect(MemoryLayout<DivergenceDetector.Pivot>.size == 0)
-    #expect(MemoryLayout<DivergenceSample>.size == 0)
+    #expect(MemoryLayout<DivergenceDetector>.size == 424)
+    #expect(MemoryLayout<DivergenceDetector.Pivot>.size == 121)
+    #expect(MemoryLayout<DivergenceSample>.size == 97)
     #expect(MemoryLayout<DivergenceCounts>.size == 24)
   }
 }
