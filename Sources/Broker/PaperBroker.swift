@@ -5,8 +5,8 @@ import Strategy
 ///
 /// **Problem.** What would these signals have traded? Every confirmed row becomes one market order of a fixed
 /// notional that buys at the row's best ask or sells at its best bid, whole and at once, and is kept to a
-/// limit on each symbol's position, which may depend on the row's regime. The account must be rebuilt to the last digit from the journal of its
-/// orders.
+/// limit on each symbol's position, which may depend on the row's regime. The account must be rebuilt to the
+/// last digit from the journal of its orders.
 ///
 /// **What it does not model.** There is no queue, no latency between the signal and the order, and no
 /// liquidity: the touch is taken for any size, and the market does not react. Its profit is that of a taker

@@ -44,12 +44,13 @@ public struct ConfigLoader<Root: Sendable>: Sendable {
   ///   - layer: stands above the file.
   ///   - environment: all variables; `WEIR__flow__ofi_window_ms` sets `flow.ofi_window_ms`. Texts are taken
   ///     literally; lists are written `a,b` or `[a, b]`.
-  ///   - aliases: other names of variables; one that is empty sets nothing, one that contradicts the prefixed name of
-  ///     its key is an error.
+  ///   - aliases: other names of variables; one that is empty sets nothing, one that contradicts the
+  ///     prefixed name of its key is an error.
   ///   - overrides: dotted paths with values written as in the environment; the last of a path wins.
   /// - Throws: ``ConfigError`` with every issue found.
   public func load(
-    file: String? = nil, layer: ConfigLayer? = nil, environment: [String: String] = [:], aliases: [Alias] = [],
+    file: String? = nil, layer: ConfigLayer? = nil, environment: [String: String] = [:],
+    aliases: [Alias] = [],
     overrides: [(key: String, value: String)] = []
   ) throws(ConfigError) -> LoadedConfig<Root> {
     var merge = Merge(schema)
@@ -229,7 +230,8 @@ private struct Merge<Root: Sendable> {
         issues.append(
           ConfigIssue(
             origin: origin, key: alias.key,
-            "is \"\(printable(text))\", and \(printable(other)) is \"\(printable(environment[other] ?? ""))\"; unset one"
+            "is \"\(printable(text))\", and \(printable(other)) is "
+              + "\"\(printable(environment[other] ?? ""))\"; unset one"
           ))
         continue
       }

@@ -1,22 +1,24 @@
 /// How far a time zone's wall clocks are from UTC, at any moment.
 ///
-/// **Problem.** Schedules and the days of reports are cut by local time, which jumps twice a year by rules that
-/// legislators change.
+/// **Problem.** Schedules and the days of reports are cut by local time, which jumps twice a year by rules
+/// that legislators change.
 ///
-/// **Why the obvious answer fails.** The C library knows one zone a process, named by a variable of the environment
-/// that no second thread may read while it is set. An offset taken once is wrong after the next jump.
+/// **Why the obvious answer fails.** The C library knows one zone a process, named by a variable of the
+/// environment that no second thread may read while it is set. An offset taken once is wrong after the next
+/// jump.
 ///
-/// **Algorithm.** The compiled zone file (TZif, RFC 9636) is read into a value: the moments of change with the offset
-/// that begins at each. Beyond its table a file gives the rule of all later years, in POSIX `TZ` notation; the rule is
-/// written out, two changes a year, to the end of what ``UnixNanos`` can hold. So a lookup is one binary search in at
-/// most a few thousand moments, and the value can be copied to any thread.
+/// **Algorithm.** The compiled zone file (TZif, RFC 9636) is read into a value: the moments of change with
+/// the offset that begins at each. Beyond its table a file gives the rule of all later years, in POSIX `TZ`
+/// notation; the rule is written out, two changes a year, to the end of what ``UnixNanos`` can hold. So a
+/// lookup is one binary search in at most a few thousand moments, and the value can be copied to any thread.
 ///
-/// **Bounds.** A file of at most ``bytesMax``; counts are checked against its size, types against their number, moments
-/// against each other, and the rule is parsed whole. What is not exactly such a file is refused: nothing traps. Files
-/// that count leap seconds (`right/…`) and those with 32-bit times alone are refused, too.
+/// **Bounds.** A file of at most ``bytesMax``; counts are checked against its size, types against their
+/// number, moments against each other, and the rule is parsed whole. What is not exactly such a file is
+/// refused: nothing traps. Files that count leap seconds (`right/…`) and those with 32-bit times alone are
+/// refused, too.
 ///
-/// The zone database is an input of a run that neither tape nor configuration holds: a schedule in a zone whose rules
-/// changed gives other regimes after an update of the system.
+/// The zone database is an input of a run that neither tape nor configuration holds: a schedule in a zone
+/// whose rules changed gives other regimes after an update of the system.
 public struct TimeZoneRules: Equatable, Sendable {
   /// Unix seconds, rising.
   private let moments: [Int64]
@@ -34,7 +36,8 @@ public struct TimeZoneRules: Equatable, Sendable {
     offsets = [Int32(fixedOffsetSeconds)]
   }
 
-  /// `UTC`, an offset such as `+08:00`, `-03:30`, `+0530`, `+8`, or the name of a zone such as `Europe/Berlin`.
+  /// `UTC`, an offset such as `+08:00`, `-03:30`, `+0530`, `+8`, or the name of a zone such as
+  /// `Europe/Berlin`.
   ///
   /// - Throws: ``TimeZoneError``
   public init(_ name: String, zoneFolder: String = "/usr/share/zoneinfo") throws(TimeZoneError) {

@@ -183,7 +183,8 @@ struct DaylightRule {
     self.end = end
   }
 
-  /// All changes of the years from one on, rising; where two fall together, that to daylight time is the later.
+  /// All changes of the years from one on, rising; where two fall together, that to daylight time is the
+  /// later.
   func changes(from year: Int) -> [Change] {
     guard let daylightOffset, year <= DaylightRule.lastYear else { return [] }
     let years = max(year, DaylightRule.firstYear)...DaylightRule.lastYear

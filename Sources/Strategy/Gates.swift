@@ -48,7 +48,8 @@ public struct GateInput: Sendable {
     timeMs: Int64, isWarmingUp: Bool, kind: Signal.Kind, score: Double?, consistency: Double?, quote: Quote?,
     lagMs: Double,
     stalenessMs: Double, bookIsOutOfSync: Bool, missingRatio: Double, timeSyncIsDegraded: Bool,
-    onlyStrong: Bool = false, scenario: ScenarioParameters? = nil, resyncedAtMs: Int64?, reconnectedAtMs: Int64?
+    onlyStrong: Bool = false, scenario: ScenarioParameters? = nil, resyncedAtMs: Int64?,
+    reconnectedAtMs: Int64?
   ) {
     self.timeMs = timeMs
     self.isWarmingUp = isWarmingUp

@@ -6,8 +6,8 @@ private let hasZones = access("/usr/share/zoneinfo/Europe/Berlin", F_OK) == 0
 
 @Suite("Time zones")
 struct TimeZoneTests {
-  /// Moments of change with the offset before and from then on, of 2024, 2031 and 2040; a zone without changes has one
-  /// moment a year. Source: Python's zoneinfo on the IANA database.
+  /// Moments of change with the offset before and from then on, of 2024, 2031 and 2040; a zone without
+  /// changes has one moment a year. Source: Python's zoneinfo on the IANA database.
   private static let changes: [(zone: String, moment: Int64, before: Int, after: Int)] = [
     ("America/New_York", 1710054000, -18000, -14400),
     ("America/New_York", 1730613600, -14400, -18000),

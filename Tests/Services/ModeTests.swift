@@ -9,8 +9,8 @@ import Testing
 
 @testable import Services
 
-/// Windows of five seconds over a generated market whose figures lie around the limits, so that a minute has several
-/// changes of regime.
+/// Windows of five seconds over a generated market whose figures lie around the limits, so that a minute has
+/// several changes of regime.
 let restlessConfiguration: SignalConfiguration = {
   var configuration = quickConfiguration
   configuration.strategy.windowSeconds = 5

@@ -274,7 +274,7 @@ struct PipelineCheckpointTests {
 @Suite("Checkpoint layout", .enabled(if: MemoryLayout<Int>.size == 8, "sizes are of 64-bit machines"))
 struct CheckpointLayoutTests {
   @Test func everyFieldIsKnownToItsCheckpoint() {
-    #expect(SignalCheckpoint.version == 1)
+    #expect(SignalCheckpoint.version == 2)
     #expect(MemoryLayout<SignalPipeline>.size == 3184)
     #expect(MemoryLayout<StrategyControl>.size == 569)
     #expect(MemoryLayout<StrategyState>.size == 81)

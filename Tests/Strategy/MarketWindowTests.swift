@@ -180,8 +180,8 @@ struct VolatilityAxisTests {
     return (axis, verdicts, values)
   }
 
-  /// Both cells are populated on markets a thousand times more, and a thousand times less volatile: what an absolute
-  /// limit, and a ratio of windows that are not normalised by time, do not do.
+  /// Both cells are populated on markets a thousand times more, and a thousand times less volatile: what an
+  /// absolute limit, and a ratio of windows that are not normalised by time, do not do.
   @Test(arguments: [0.001, 1000], 1...2 as ClosedRange<UInt64>)
   func bothSidesOccurOnAnyMarket(scale: Double, seed: UInt64) {
     let squares = returns(seed: seed, seconds: 6000, scale: scale)

@@ -258,8 +258,8 @@ public final class SignalService {
     if let link { link.say(line) } else { ready(line) }
   }
 
-  /// Batches the rows of a regime that is in no hurry: they are flushed so long after the first of them at the latest,
-  /// and before each checkpoint and the end.
+  /// Batches the rows of a regime that is in no hurry: they are flushed so long after the first of them at
+  /// the latest, and before each checkpoint and the end.
   private func flushLater(_ delayNs: Int64) {
     guard !flushIsScheduled else { return }
     flushIsScheduled = true
@@ -299,10 +299,9 @@ public final class SignalService {
     let control = stage.run.pipeline.control
     let rows = stage.run.pipeline.rowCounts
     let failed = control.state.refusals.map { ", \($0.module) refused \($0.count) switches" }.joined()
-    return
-      "mode \(control.mode.name), regime \(control.regime.name), \(rows.rows) rows, \(rows.confirmed) confirmed, "
-      + "record \(stage.run.pipeline.totals.lastSequence), \(stage.reader.backlogBytes()) bytes behind"
-      + failed
+    return "mode \(control.mode.name), regime \(control.regime.name), \(rows.rows) rows, "
+      + "\(rows.confirmed) confirmed, record \(stage.run.pipeline.totals.lastSequence), "
+      + "\(stage.reader.backlogBytes()) bytes behind" + failed
   }
 
   // MARK: Checkpoints

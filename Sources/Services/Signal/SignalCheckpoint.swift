@@ -23,7 +23,7 @@ import Tape
 /// the same, the tape has the place, and every sink reaches it; else the tape is replayed from its beginning,
 /// which gives the same bytes later. Its size is that of the state: some 60 KB a symbol.
 struct SignalCheckpoint: ~Copyable {
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   private static let magic: StaticString = "WEIRCKPT"
   private static let digestBytes = 32
   /// 4096 symbols with full windows and waiting events; a larger file is not one of ours.

@@ -3,7 +3,8 @@ import Flow
 import Strategy
 import Tape
 
-/// A part of the stage that follows the regime's parameters: what it asks before, and what of each symbol changes.
+/// A part of the stage that follows the regime's parameters: what it asks before, and what of each symbol
+/// changes.
 struct StageModule: Sendable {
   var name: String
   /// Changes nothing; see ``ParameterModule``.

@@ -17,8 +17,8 @@ struct WindowWatch: Equatable {
 }
 
 extension SignalPipeline {
-  /// What is due at a grid point before its rows: every second the samples of all symbols; at a window's end its
-  /// verdict, and the regime that follows from it.
+  /// What is due at a grid point before its rows: every second the samples of all symbols; at a window's end
+  /// its verdict, and the regime that follows from it.
   ///
   /// - Precondition: `timeNs` is at or behind ``WindowWatch/nextSecondNs``.
   @inline(never)

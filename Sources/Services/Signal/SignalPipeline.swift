@@ -260,8 +260,8 @@ public struct SignalPipeline: ~Copyable {
     return true
   }
 
-  /// Takes a trade of a REST answer, which has the ids of the aggregate stream. The market trigger does not see it: it
-  /// tells of a time that is over.
+  /// Takes a trade of a REST answer, which has the ids of the aggregate stream. The market trigger does not
+  /// see it: it tells of a time that is over.
   func takeAnsweredTrade(_ trade: AnsweredTrade, _ state: UnsafeMutablePointer<SymbolState>) {
     guard state.pointee.tradeKind ?? .aggregateTrade == .aggregateTrade else {
       state.pointee.counts.tradesOfOtherStream &+= 1

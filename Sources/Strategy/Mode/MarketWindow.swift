@@ -2,18 +2,20 @@ import Core
 
 /// What a symbol's market shows over one window of tape time, as the market trigger judges it.
 ///
-/// **Problem.** "Active" has to be told from the feed alone, at no cost to a frame, and the same in every replay.
+/// **Problem.** "Active" has to be told from the feed alone, at no cost to a frame, and the same in every
+/// replay.
 ///
-/// **Algorithm.** Trades and their volume are added up as they come. Once a second, at a grid point, the counters that
-/// exist anyway are read: their differences are the quote updates of that second, and the quote gives spread and mid.
-/// At the window's end there are then about sixty values a figure, and the figure is their winsorised median: sorted, a
-/// share of them at either end moved to the nearest value kept, and the middle taken. (A median does not feel what
-/// happens beyond its neighbours, so the share changes nothing here; it is in the configuration for figures that would.)
-/// Realised volatility is √(Σr² / T), T the minutes that the returns span, so that windows of any length, and such with
-/// seconds without a quote, compare; r is 2(b − a)/(a + b), the log return to third order in operations that every
-/// machine rounds alike.
+/// **Algorithm.** Trades and their volume are added up as they come. Once a second, at a grid point, the
+/// counters that exist anyway are read: their differences are the quote updates of that second, and the quote
+/// gives spread and mid. At the window's end there are then about sixty values a figure, and the figure is
+/// their winsorised median: sorted, a share of them at either end moved to the nearest value kept, and the
+/// middle taken. (A median does not feel what happens beyond its neighbours, so the share changes nothing
+/// here; it is in the configuration for figures that would.) Realised volatility is √(Σr² / T), T the minutes
+/// that the returns span, so that windows of any length, and such with seconds without a quote, compare; r is
+/// 2(b − a)/(a + b), the log return to third order in operations that every machine rounds alike.
 ///
-/// **What is no evidence.** A window without a frame of the symbol, and the one in which the symbol was first seen.
+/// **What is no evidence.** A window without a frame of the symbol, and the one in which the symbol was first
+/// seen.
 ///
 /// **Bounds.** Two numbers a second of the window, made room for at the symbol's first second.
 public struct MarketWindow: Equatable, Sendable {

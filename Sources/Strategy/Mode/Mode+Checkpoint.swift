@@ -1,7 +1,7 @@
 import Core
 
-// A stored property added to one of these types belongs into its extension here, or into the sentence that says why
-// not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
+// A stored property added to one of these types belongs into its extension here, or into the sentence that
+// says why not. `CheckpointLayoutTests` holds the sizes of the types, so that it is not forgotten.
 
 extension StrategyMode: Checkpointed {
   /// Configuration and schedule are given.

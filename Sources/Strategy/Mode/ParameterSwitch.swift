@@ -32,15 +32,15 @@ public struct ParameterRefusal: Error, Equatable, CustomStringConvertible {
 
 /// Switches all parts of a stage to other parameters, or none of them.
 ///
-/// **Problem.** A change of regime changes thresholds, windows, the share of rows, the cadence of the shell. Half of
-/// that is a state which nobody has configured or tested.
+/// **Problem.** A change of regime changes thresholds, windows, the share of rows, the cadence of the shell.
+/// Half of that is a state which nobody has configured or tested.
 ///
-/// **Why the obvious answer fails.** Changing one after the other and undoing on failure needs an undo that cannot fail
-/// itself, for each part, and rows made in between.
+/// **Why the obvious answer fails.** Changing one after the other and undoing on failure needs an undo that
+/// cannot fail itself, for each part, and rows made in between.
 ///
-/// **Algorithm.** Two phases, as a transaction prepares and commits: first every module is asked and changes nothing;
-/// only when none refuses does every module adopt, which cannot fail. So there is nothing to roll back, and a refusal by
-/// any of them leaves every one as it was.
+/// **Algorithm.** Two phases, as a transaction prepares and commits: first every module is asked and changes
+/// nothing; only when none refuses does every module adopt, which cannot fail. So there is nothing to roll
+/// back, and a refusal by any of them leaves every one as it was.
 public enum ParameterSwitch {
   /// - Throws: ``ParameterRefusal`` of the first module that refuses; `subject` is then as before.
   public static func perform<Subject: ~Copyable, Parameters: Sendable>(

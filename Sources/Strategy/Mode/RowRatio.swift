@@ -1,7 +1,7 @@
 /// A share of the points of an endless grid, spread as evenly as whole points allow.
 ///
-/// Point k is taken if ⌊(k+1)·r⌋ > ⌊k·r⌋, in integers: so of any n points in a row ⌊n·r⌋ or ⌈n·r⌉ are taken, and which
-/// ones depends on k alone, not on when counting began.
+/// Point k is taken if ⌊(k+1)·r⌋ > ⌊k·r⌋, in integers: so of any n points in a row ⌊n·r⌋ or ⌈n·r⌉ are taken,
+/// and which ones depends on k alone, not on when counting began.
 public struct RowRatio: Equatable, Sendable {
   public static let all = RowRatio(millionths: 1_000_000)
 

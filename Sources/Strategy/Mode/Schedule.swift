@@ -2,14 +2,14 @@ import Core
 
 /// The hours of a week, in local time, that ask for the active regime.
 ///
-/// **Algorithm.** A moment is turned into its wall clock by the zone's offset at that moment (``TimeZoneRules``), and the
-/// wall clock is looked up: a weekday that is listed, a date that is no holiday, a time within a window. A window over
-/// midnight belongs whole to the day on which it begins: `22:00-02:00` on `fri` ends on Saturday at two, and it does so
-/// when Saturday is a holiday. Windows are half-open.
+/// **Algorithm.** A moment is turned into its wall clock by the zone's offset at that moment
+/// (``TimeZoneRules``), and the wall clock is looked up: a weekday that is listed, a date that is no holiday,
+/// a time within a window. A window over midnight belongs whole to the day on which it begins: `22:00-02:00`
+/// on `fri` ends on Saturday at two, and it does so when Saturday is a holiday. Windows are half-open.
 ///
-/// **When clocks change.** Nothing is corrected: when they are set forward the missing hour has no moments, so a window
-/// within it never holds that day; when they are set back an hour comes twice, and a window within it holds twice. Both
-/// is what a person with a clock on the wall would do.
+/// **When clocks change.** Nothing is corrected: when they are set forward the missing hour has no moments,
+/// so a window within it never holds that day; when they are set back an hour comes twice, and a window
+/// within it holds twice. Both is what a person with a clock on the wall would do.
 ///
 /// **Bounds.** O(windows + log holidays) a question, with nothing remembered between two.
 public struct Schedule: Equatable, Sendable {

@@ -2,25 +2,26 @@ import Core
 
 /// Decides between quiet and active, window by window.
 ///
-/// **Problem.** A market that lives near a threshold is above it in one minute and below it in the next. A stage that
-/// follows every minute switches parameters all day, and none of its signals is comparable with the one before.
+/// **Problem.** A market that lives near a threshold is above it in one minute and below it in the next. A
+/// stage that follows every minute switches parameters all day, and none of its signals is comparable with
+/// the one before.
 ///
-/// **Why the obvious answer fails.** Counting calls ("three times above") depends on how often somebody asks, so a replay
-/// at another speed switches elsewhere. Two thresholds, one to enter and one to leave, need a second value for each of
-/// five figures and do nothing for a schedule.
+/// **Why the obvious answer fails.** Counting calls ("three times above") depends on how often somebody asks,
+/// so a replay at another speed switches elsewhere. Two thresholds, one to enter and one to leave, need a
+/// second value for each of five figures and do nothing for a schedule.
 ///
-/// **Algorithm.** A Schmitt trigger in time. The unit is the window of tape time; each whole window that is evidence asks
-/// for active or for quiet, by the schedule, the market, or both of them (or, and). So many windows in a row that ask for
-/// active make the regime active, so many that ask for quiet make it quiet; until one of the two has happened it is
-/// normal. Between two changes to the same side lie therefore at least as many windows as both numbers together,
-/// whatever the market does.
+/// **Algorithm.** A Schmitt trigger in time. The unit is the window of tape time; each whole window that is
+/// evidence asks for active or for quiet, by the schedule, the market, or both of them (or, and). So many
+/// windows in a row that ask for active make the regime active, so many that ask for quiet make it quiet;
+/// until one of the two has happened it is normal. Between two changes to the same side lie therefore at
+/// least as many windows as both numbers together, whatever the market does.
 ///
-/// A trigger that is switched off takes no part; with both of them off nothing asks, and the regime stays normal. A
-/// schedule is asked for a window's first moment: a window belongs to the hours in which it begins.
+/// A trigger that is switched off takes no part; with both of them off nothing asks, and the regime stays
+/// normal. A schedule is asked for a window's first moment: a window belongs to the hours in which it begins.
 ///
-/// **What does not count.** The tape's first window, of which a part is missing; a window in which no frame came; one
-/// through which the tape was silent for so long that grid points were left out. Such a window asks for nothing and ends
-/// no row of windows: silence is no evidence, for either side.
+/// **What does not count.** The tape's first window, of which a part is missing; a window in which no frame
+/// came; one through which the tape was silent for so long that grid points were left out. Such a window asks
+/// for nothing and ends no row of windows: silence is no evidence, for either side.
 ///
 /// **Bounds.** A few integers; one step a window.
 public struct StrategyMode: Equatable, Sendable {

@@ -2,23 +2,25 @@ import Core
 
 /// Tells whether a symbol's volatility is high or low, against the symbol's own recent past.
 ///
-/// **Problem.** The scenario's second axis must divide: a cell that no market ever enters has thresholds that nobody can
-/// judge, and a signal "in low volatility" says nothing where all are.
+/// **Problem.** The scenario's second axis must divide: a cell that no market ever enters has thresholds that
+/// nobody can judge, and a signal "in low volatility" says nothing where all are.
 ///
-/// **Why the obvious answer fails.** An absolute limit (10 bps) is below everything that a small coin does and above
-/// everything that a large one does at night: one cell of each pair stays empty. The ratio of a short to a long window
-/// looks relative, but √Σr² grows with the window's length; a window that contains the other has at least its sum, so
-/// without normalising by time the ratio never exceeds one and "high" cannot be reached.
+/// **Why the obvious answer fails.** An absolute limit (10 bps) is below everything that a small coin does
+/// and above everything that a large one does at night: one cell of each pair stays empty. The ratio of a
+/// short to a long window looks relative, but √Σr² grows with the window's length; a window that contains the
+/// other has at least its sum, so without normalising by time the ratio never exceeds one and "high" cannot
+/// be reached.
 ///
-/// **Algorithm.** Realised volatility of the mid over the last minute, √(Σr² / T) with T the minutes that its returns
-/// span, is taken every few seconds and compared with the median of its values of the last half hour, of those *before*
-/// it. Above the median by more than the band it is high, below it by as much low, within the band it stays what it was.
-/// By the median's definition half of the values lie above and half below the middle of their own past, so both verdicts
-/// occur on every market that changes at all; the band keeps a market at its median from flapping.
+/// **Algorithm.** Realised volatility of the mid over the last minute, √(Σr² / T) with T the minutes that its
+/// returns span, is taken every few seconds and compared with the median of its values of the last half hour,
+/// of those *before* it. Above the median by more than the band it is high, below it by as much low, within
+/// the band it stays what it was. By the median's definition half of the values lie above and half below the
+/// middle of their own past, so both verdicts occur on every market that changes at all; the band keeps a
+/// market at its median from flapping.
 ///
 /// **Bounds.** One return a second of the window, one value a stride of the history (at most
-/// ``VolatilityConfiguration/samplesMax``). A value needs returns over half of its window. Time in which a symbol has no
-/// value (no quote, a silent tape) adds none, so the history then reaches further back.
+/// ``VolatilityConfiguration/samplesMax``). A value needs returns over half of its window. Time in which a
+/// symbol has no value (no quote, a silent tape) adds none, so the history then reaches further back.
 ///
 /// - Complexity: O(1) a second, O(window + n log n) a stride, n the values of the history.
 public struct VolatilityAxis: Equatable, Sendable {
