@@ -23,9 +23,17 @@ struct ExchangeMarketTests {
       hash = (hash ^ UInt64(bitPattern: frame.receiveTime.rawValue)) &* 0x100_0000_01B3
       for index in 0..<frame.payload.count { hash = (hash ^ UInt64(frame.payload[index])) &* 0x100_0000_01B3 }
     }
-    for byte in generator.truth.text().utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    // What the truth has gained since stands apart.
+    for byte in without("next_move", generator.truth).text().utf8 {
+      hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
+    }
     #expect(frames == count)
     #expect(hash == expected)
+  }
+
+  private func without(_ key: String, _ value: JSONValue) -> JSONValue {
+    guard let members = value.members else { return value }
+    return .object(members.filter { $0.key != key }.map { .init($0.key, without(key, $0.value)) })
   }
 
   /// The official procedure over one session and REST, with a reader that knows nothing of the machine.
