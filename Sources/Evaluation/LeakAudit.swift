@@ -18,7 +18,8 @@ public struct LeakAudit: Equatable, Sendable {
   public var text: String
   public var rowsCompared: Int
   public var rowsEqual: Int
-  /// How many rows of the symbol ahead the features were taken from; negative: behind. nil where none was found.
+  /// How many rows of the symbol ahead the features were taken from; negative: behind. nil where none was
+  /// found.
   public var offsetSteps: Int?
   /// What each check found; see ``json``.
   public var details: JSONValue

@@ -34,7 +34,8 @@ struct EvaluateLeakTests {
     }
   }
 
-  /// Rows of which some columns come from the symbol's next row, or its next grid row, as an edited folder has them.
+  /// Rows of which some columns come from the symbol's next row, or its next grid row, as an edited folder
+  /// has them.
   @Test func aDoctoredFolderIsCaught() throws {
     let market = try EvaluatedMarket(seed: 7, minutes: 0.75)
     try market.replay()

@@ -10,8 +10,8 @@ import Venue
 /// The relation planted in a generated market, from its truth to the stored rows.
 @Suite("Planted relation in rows")
 struct EvaluatePlantedTests {
-  /// z of the past ten seconds' flow against the next ten seconds' move, on rows ten seconds apart, has the AUC that
-  /// the market's own observer measured, within its interval.
+  /// z of the past ten seconds' flow against the next ten seconds' move, on rows ten seconds apart, has the
+  /// AUC that the market's own observer measured, within its interval.
   @Test func theTruthsAUCIsFoundInTheRows() throws {
     let seed: UInt64 = 1
     let folder = temporaryFolder()

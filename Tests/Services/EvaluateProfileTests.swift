@@ -10,7 +10,8 @@ import Testing
 struct EvaluateProfileTests {
   private static let step = 250 * Nanoseconds.millisecond
 
-  /// A random walk whose steps follow the flow of their own step, and a score that sums the last twenty steps' flow.
+  /// A random walk whose steps follow the flow of their own step, and a score that sums the last twenty
+  /// steps' flow.
   private struct World {
     var mids: [Double] = [100]
     var scores: [Double] = []

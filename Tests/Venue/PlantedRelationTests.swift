@@ -29,8 +29,8 @@ struct PlantedRelationTests {
     }
   }
 
-  /// On jointly normal pairs, as autocorrelated as a market's: both estimates meet the formula, as often as their
-  /// standard errors say.
+  /// On jointly normal pairs, as autocorrelated as a market's: both estimates meet the formula, as often as
+  /// their standard errors say.
   @Test func estimatesMeetTheFormulaAsOftenAsTheirErrorsSay() {
     let rho = 0.3
     let formula = 0.5 + 2 * asin(rho / 2.0.squareRoot()) / .pi
@@ -71,8 +71,8 @@ struct PlantedRelationTests {
     #expect(planted.pairs.count == PlantedRelation.bucketsMax)
   }
 
-  /// What the truth says of a market: flow and the pressure behind it go with the next move, by about as much as
-  /// normal variables of their correlation would.
+  /// What the truth says of a market: flow and the pressure behind it go with the next move, by about as much
+  /// as normal variables of their correlation would.
   @Test func aMarketSaysItsAUC() throws {
     for seed in [1, 2] as [UInt64] {
       let options = try MarketOptions(seed: seed, symbols: ["BTCUSDT"], minutes: 20)

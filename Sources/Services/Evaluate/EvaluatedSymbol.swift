@@ -5,7 +5,8 @@ import Strategy
 
 /// A symbol's rows as they are stored, with what the replay of the tape says beside them.
 ///
-/// 77 bytes a row (the row itself 56, the replay's features 16, a hash and marks 5) and 24 bytes a grid point.
+/// 77 bytes a row (the row itself 56, the replay's features 16, a hash and marks 5) and 24 bytes a grid
+/// point.
 struct EvaluatedSymbol {
   /// What is known of a stored row.
   struct Marks: OptionSet {
@@ -58,8 +59,8 @@ struct EvaluatedSymbol {
     (row.timeNs, row.trigger.rawValue)
   }
 
-  /// Ends the reading: rows of a file that was edited out of order are put in order, and the features of each row
-  /// become those of the row so many places behind it, none where there is none.
+  /// Ends the reading: rows of a file that was edited out of order are put in order, and the features of each
+  /// row become those of the row so many places behind it, none where there is none.
   mutating func finishReading(shiftedBy shift: Int) {
     if !isSorted {
       let order = rows.indices.sorted { EvaluatedSymbol.key(rows[$0]) < EvaluatedSymbol.key(rows[$1]) }

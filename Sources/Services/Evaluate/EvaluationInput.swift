@@ -5,23 +5,26 @@ import Store
 import Strategy
 import Tape
 
-/// A run's stored rows with the prices of its tape, and whether the rows are causal: what an evaluation starts from.
+/// A run's stored rows with the prices of its tape, and whether the rows are causal: what an evaluation
+/// starts from.
 ///
-/// **Problem.** An evaluation compares what rows said with what prices did afterwards. Both must be on one grid of
-/// time with no doubt about which came first, and the rows must be what the signal stage could know.
+/// **Problem.** An evaluation compares what rows said with what prices did afterwards. Both must be on one
+/// grid of time with no doubt about which came first, and the rows must be what the signal stage could know.
 ///
 /// **Why the obvious answer fails.** Prices taken from the rows themselves are missing where no row was made
 /// (throttling, a degraded system), exactly when something happens. Prices made by another reader of the tape
 /// differ in which record they count before a moment: half a step of look-ahead, enough for a false edge.
 ///
-/// **Algorithm.** One pass of the signal pipeline over the tape, under the run's own configuration, gives both: its
-/// quotes at the row grid (``SignalPipeline/tapQuotes()``), each the last before its point, and the rows again, which
-/// are compared with the stored ones (``RowAudit``). What is evaluated are the stored rows.
+/// **Algorithm.** One pass of the signal pipeline over the tape, under the run's own configuration, gives
+/// both: its quotes at the row grid (``SignalPipeline/tapQuotes()``), each the last before its point, and the
+/// rows again, which are compared with the stored ones (``RowAudit``). What is evaluated are the stored rows.
 ///
-/// A price is NaN where nobody could have traded at it: before a symbol's first quote, while its book is out of sync
-/// and no ticker is there, while snapshots stand in for the stream, and in silences that have no rows.
+/// A price is NaN where nobody could have traded at it: before a symbol's first quote, while its book is out
+/// of sync and no ticker is there, while snapshots stand in for the stream, and in silences that have no
+/// rows.
 ///
-/// **Bounds.** 100 bytes a row with one grid row a point (``EvaluatedSymbol``), at most ``StoredRows/rowsMax`` rows and
+/// **Bounds.** 100 bytes a row with one grid row a point (``EvaluatedSymbol``), at most
+/// ``StoredRows/rowsMax`` rows and
 /// ``pricesMax`` grid points over all symbols; the tape is read in blocks.
 public struct EvaluationInput: Sendable {
   /// By symbol, in order of first appearance.
@@ -38,8 +41,8 @@ public struct EvaluationInput: Sendable {
   /// - Parameters:
   ///   - tape: the one the rows were made of; it may go on behind them.
   ///   - configuration: for runs whose folder has no `config.yaml`.
-  ///   - shiftFeatures: each row's features are replaced by those of the symbol's row so many places later, before
-  ///     anything else. Other than 0 it makes a leak for the audit to find.
+  ///   - shiftFeatures: each row's features are replaced by those of the symbol's row so many places later,
+  ///     before anything else. Other than 0 it makes a leak for the audit to find.
   ///   - progress: called with the records processed, about once a block.
   /// - Throws: ``EvaluationError``, and what the readers of rows, tape and configuration throw.
   /// - Complexity: O(records + rows); one replay of the tape.

@@ -1,14 +1,16 @@
 import Core
 import Evaluation
 
-/// The exchange's one-minute klines as series: closes for prices, the takers' imbalance of a minute for its score.
+/// The exchange's one-minute klines as series: closes for prices, the takers' imbalance of a minute for its
+/// score.
 ///
-/// They are the longest public history there is, and a check on an evaluation: a minute's imbalance goes strongly with
-/// the return of the same minute and hardly with the next one's. What finds more leaks.
+/// They are the longest public history there is, and a check on an evaluation: a minute's imbalance goes
+/// strongly with the return of the same minute and hardly with the next one's. What finds more leaks.
 ///
-/// A bar belongs to the moment it ends: the price at a grid point is the close of the bar that ends there, and the row
-/// there says `(2 · taker buy volume − volume) / volume` of that bar, which is complete by then. A minute without a
-/// bar has NaN and no row; a bar without volume has a row without a score. There is no quote, so the spread is NaN.
+/// A bar belongs to the moment it ends: the price at a grid point is the close of the bar that ends there,
+/// and the row there says `(2 · taker buy volume − volume) / volume` of that bar, which is complete by then.
+/// A minute without a bar has NaN and no row; a bar without volume has a row without a score. There is no
+/// quote, so the spread is NaN.
 public enum KlineSeries {
   static let stepNs = Nanoseconds.minute
   /// Minutes from the first bar to the last of a symbol: twenty years.

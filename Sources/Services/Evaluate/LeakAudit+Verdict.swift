@@ -2,8 +2,8 @@ import Core
 import Evaluation
 
 extension LeakAudit {
-  /// One verdict of both checks over all symbols: a leak anywhere is a leak, and only what is equal everywhere is
-  /// clean.
+  /// One verdict of both checks over all symbols: a leak anywhere is a leak, and only what is equal
+  /// everywhere is clean.
   init(
     _ audits: [RowAudit], _ profiles: [LookAheadProfile], firstDifference: FirstDifference?,
     source: RunSource,

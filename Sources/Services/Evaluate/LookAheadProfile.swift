@@ -3,20 +3,21 @@ import Evaluation
 
 /// How a symbol's score goes with the returns around it: the leak check that needs no configuration.
 ///
-/// **Problem.** The exact audit compares rows with a replay under the run's own configuration. Where that is not
-/// known, every row differs, and a feature that looks ahead hides among the rest.
+/// **Problem.** The exact audit compares rows with a replay under the run's own configuration. Where that is
+/// not known, every row differs, and a feature that looks ahead hides among the rest.
 ///
-/// **Algorithm.** Order flow explains the return of its own step: the change of the score from one row to the next
-/// goes with the return between the same two rows, at lag 0, and with later returns far less. So over lags −20…20
-/// the correlation of change and return has its peak at or before 0, and features taken k rows ahead move it to +k,
-/// as it is. A second profile, of the score itself with the forward return over several horizons, finds what looks
-/// ahead in another way, such as a smoothed future return. How strong the market lets either be is not a constant:
-/// it is what the same tape's *causal* score, made by the replay, shows; only the excess over that is judged.
+/// **Algorithm.** Order flow explains the return of its own step: the change of the score from one row to the
+/// next goes with the return between the same two rows, at lag 0, and with later returns far less. So over
+/// lags −20…20 the correlation of change and return has its peak at or before 0, and features taken k rows
+/// ahead move it to +k, as it is. A second profile, of the score itself with the forward return over several
+/// horizons, finds what looks ahead in another way, such as a smoothed future return. How strong the market
+/// lets either be is not a constant: it is what the same tape's *causal* score, made by the replay, shows;
+/// only the excess over that is judged.
 ///
-/// A leak of k: the excess at k is the largest ahead of 0, above 6 standard errors and half of the causal peak,
-/// and the edge behind it is sharp (at k + 1 at most half is left). Or: a horizon's correlation exceeds the causal
-/// one by 4 standard errors (of samples that do not overlap) and by .2, which is more than ten seconds' flow tells of the next ten in any market
-/// measured here.
+/// A leak of k: the excess at k is the largest ahead of 0, above 6 standard errors and half of the causal
+/// peak, and the edge behind it is sharp (at k + 1 at most half is left). Or: a horizon's correlation exceeds
+/// the causal one by 4 standard errors (of samples that do not overlap) and by .2, which is more than ten
+/// seconds' flow tells of the next ten in any market measured here.
 ///
 /// **Bounds.** O(rows · lags) time; 40 bytes a row while a symbol is looked at.
 struct LookAheadProfile {

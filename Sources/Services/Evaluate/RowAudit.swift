@@ -2,23 +2,24 @@ import Core
 import Evaluation
 import Store
 
-/// The exact leak audit of one symbol: which rows differ from the replay's, and from where their features come.
+/// The exact leak audit of one symbol: which rows differ from the replay's, and from where their features
+/// come.
 ///
-/// **Problem.** An evaluation is worth nothing if the rows knew what they predict. Whether they did cannot be read
-/// off the rows: a shifted feature looks like any other, only better.
+/// **Problem.** An evaluation is worth nothing if the rows knew what they predict. Whether they did cannot be
+/// read off the rows: a shifted feature looks like any other, only better.
 ///
-/// **Why the obvious answer fails.** A test on results ("too good to be true") finds gross leaks and condemns good
-/// signals; checking the code that made the rows says nothing of the files that are evaluated.
+/// **Why the obvious answer fails.** A test on results ("too good to be true") finds gross leaks and condemns
+/// good signals; checking the code that made the rows says nothing of the files that are evaluated.
 ///
-/// **Algorithm.** The tape is the truth and the pipeline reads it forward only, so the features of a replay are
-/// causal by construction. Rows are compared by symbol, time and trigger. Where a feature differs in some rows,
-/// those are looked up k rows away, k from −40 to 40 (and the shift that was asked for): the k at which at least 95 %
-/// agree says from where the feature comes. Only differing rows are asked, because in a quiet market neighbours may
-/// be equal and agree at any k. Values from several places ahead, with no single k, are a leak as well if they are
-/// found ahead and nowhere else.
+/// **Algorithm.** The tape is the truth and the pipeline reads it forward only, so the features of a replay
+/// are causal by construction. Rows are compared by symbol, time and trigger. Where a feature differs in some
+/// rows, those are looked up k rows away, k from −40 to 40 (and the shift that was asked for): the k at which
+/// at least 95 % agree says from where the feature comes. Only differing rows are asked, because in a quiet
+/// market neighbours may be equal and agree at any k. Values from several places ahead, with no single k, are
+/// a leak as well if they are found ahead and nowhere else.
 ///
-/// Rows must also be complete: those that the replay makes between a run's first and last one and the run lacks
-/// were taken out by someone, and what is left is a selection.
+/// Rows must also be complete: those that the replay makes between a run's first and last one and the run
+/// lacks were taken out by someone, and what is left is a selection.
 ///
 /// **Bounds.** O(differing rows · offsets) time; 8 bytes a row of one symbol at a time.
 struct RowAudit {
@@ -92,8 +93,8 @@ struct RowAudit {
     return result
   }
 
-  /// How many of the rows have the replay's value at an offset, among those that have such a row; 0 where that are
-  /// too few to tell.
+  /// How many of the rows have the replay's value at an offset, among those that have such a row; 0 where
+  /// that are too few to tell.
   private static func share(
     _ symbol: EvaluatedSymbol, _ column: EvaluatedSymbol.Column, _ rows: [Int], _ offset: Int
   ) -> Double {

@@ -36,7 +36,8 @@ struct RowFeatures: Equatable {
     self.levels = levels
   }
 
-  /// The double nearest to `units / 10^decimals`: one correctly rounded division of exact operands, or the text.
+  /// The double nearest to `units / 10^decimals`: one correctly rounded division of exact operands, or the
+  /// text.
   private static func double(_ units: Int64, decimals: Int) -> Double? {
     let scale = DecimalScale(decimals)
     return units.magnitude < 1 << 53 ? scale.double(units) : Double(scale.text(units))

@@ -10,8 +10,8 @@ public struct GridQuote: Sendable {
 }
 
 // The tap on the quotes, for evaluation: what a row could know and what came of it must be told from the same
-// records, so the prices come from the pipeline that makes the rows, at the same points, whether or not a row is
-// made there. It is no state: a checkpoint does not hold it, and without `tapQuotes()` nothing is kept.
+// records, so the prices come from the pipeline that makes the rows, at the same points, whether or not a row
+// is made there. It is no state: a checkpoint does not hold it, and without `tapQuotes()` nothing is kept.
 extension SignalPipeline {
   /// With so many quotes waiting, ``process(_:from:)`` returns early.
   static let gridQuotesMax = 8192
@@ -23,8 +23,8 @@ extension SignalPipeline {
     gridQuotes = quotes
   }
 
-  /// The quotes of whole grid points since they were last taken, in order of time and symbol id. A symbol without a
-  /// trusted quote has none.
+  /// The quotes of whole grid points since they were last taken, in order of time and symbol id. A symbol
+  /// without a trusted quote has none.
   public var tappedQuotes: [GridQuote] { gridQuotes ?? [] }
 
   /// Takes the quotes kept so far.
@@ -40,8 +40,8 @@ extension SignalPipeline {
     }
   }
 
-  /// The quote that someone could have traded at. The book's own is gone while it is out of sync; a snapshot that
-  /// stands in for the stream is seconds old, and a crossed quote is none.
+  /// The quote that someone could have traded at. The book's own is gone while it is out of sync; a snapshot
+  /// that stands in for the stream is seconds old, and a crossed quote is none.
   private func trustedQuote(_ state: UnsafeMutablePointer<SymbolState>) -> Quote? {
     guard !state.pointee.book.isPolled, let quote = state.pointee.flow.quote, quote.bidPrice > 0,
       !quote.isCrossed

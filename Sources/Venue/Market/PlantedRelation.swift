@@ -1,20 +1,23 @@
 import Core
 import Glibc
 
-/// What an evaluation of past flow against the next move has to find in a market: the AUC that a perfect observer
-/// measures, and the one that the measured correlation implies.
+/// What an evaluation of past flow against the next move has to find in a market: the AUC that a perfect
+/// observer measures, and the one that the measured correlation implies.
 ///
-/// **Problem.** A correlation of flow and next move is planted, but an evaluation reports an AUC, from other samples.
-/// To say that it is right one must know the AUC of this very market, and how far a sample of it may lie from that.
+/// **Problem.** A correlation of flow and next move is planted, but an evaluation reports an AUC, from other
+/// samples. To say that it is right one must know the AUC of this very market, and how far a sample of it may
+/// lie from that.
 ///
-/// **Algorithm.** The pairs of a bucket's flow and the next bucket's move are kept. The AUC is the probability that
-/// the flow before an up move exceeds the flow before a down move, ties counted half: the Mann–Whitney statistic on
-/// mid-ranks; buckets without a move say nothing and are left out. Its standard error comes from its influence
-/// values (DeLong et al. 1988), with the covariances of neighbours, because flow and moves outlive a bucket (Bartlett
-/// weights up to six lags; Newey and West 1987). Were flow and move jointly normal with correlation ρ, the AUC would
-/// be `1/2 + 2 asin(ρ/√2) / π`; that is what a market of this kind comes close to.
+/// **Algorithm.** The pairs of a bucket's flow and the next bucket's move are kept. The AUC is the
+/// probability that the flow before an up move exceeds the flow before a down move, ties counted half: the
+/// Mann–Whitney statistic on mid-ranks; buckets without a move say nothing and are left out. Its standard
+/// error comes from its influence values (DeLong et al. 1988), with the covariances of neighbours, because
+/// flow and moves outlive a bucket (Bartlett weights up to six lags; Newey and West 1987). Were flow and move
+/// jointly normal with correlation ρ, the AUC would be `1/2 + 2 asin(ρ/√2) / π`; that is what a market of
+/// this kind comes close to.
 ///
-/// **Bounds.** 16 bytes a bucket and at most ``bucketsMax`` buckets, 7.5 days; what comes later is not counted.
+/// **Bounds.** 16 bytes a bucket and at most ``bucketsMax`` buckets, 7.5 days; what comes later is not
+/// counted.
 struct PlantedRelation {
   static let bucketsMax = 1 << 16
   static let lagsMax = 6
