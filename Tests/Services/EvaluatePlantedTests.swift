@@ -12,11 +12,11 @@ import Venue
 struct EvaluatePlantedTests {
   /// z of the past ten seconds' flow against the next ten seconds' move, on rows ten seconds apart, has the AUC that
   /// the market's own observer measured, within its interval.
-  @Test(arguments: [1, 2] as [UInt64])
-  func theTruthsAUCIsFoundInTheRows(seed: UInt64) throws {
+  @Test func theTruthsAUCIsFoundInTheRows() throws {
+    let seed: UInt64 = 1
     let folder = temporaryFolder()
     defer { removeFolder(folder) }
-    let market = try MarketOptions(seed: seed, symbols: ["BTCUSDT"], minutes: 24, framesPerSecond: 40)
+    let market = try MarketOptions(seed: seed, symbols: ["BTCUSDT"], minutes: 20, framesPerSecond: 25)
     let truth = try generateMarket(market, output: folder + "/tape", tape: TapeWriter.Options()).truth
     let loaded = try ConfigLoader(WeirConfiguration.schema).load(overrides: [
       (key: "flow.ofi_window_ms", value: "10000"), (key: "flow.levels", value: "1"),

@@ -244,7 +244,7 @@ struct PipelineCheckpointTests {
 struct CheckpointLayoutTests {
   @Test func everyFieldIsKnownToItsCheckpoint() {
     #expect(SignalCheckpoint.version == 1)
-    #expect(MemoryLayout<SignalPipeline>.size == 1088)
+    #expect(MemoryLayout<SignalPipeline>.size == 1928)
     #expect(MemoryLayout<StrategyControl>.size == 305)
     #expect(MemoryLayout<StrategyState>.size == 65)
     #expect(MemoryLayout<PipelineTotals>.size == 88)

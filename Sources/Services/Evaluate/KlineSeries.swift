@@ -119,25 +119,35 @@ extension KlineSeries.Bar {
   /// A line of the twelve columns.
   init(_ line: UnsafeRawBufferPointer) throws(KlineSeries.LineProblem) {
     let columns = KlineSeries.Bar.columns
-    let fields = line.split(separator: 0x2C, omittingEmptySubsequences: false)
-    guard fields.count == columns.count else {
-      throw .init(text: "has \(fields.count) fields, a kline has \(columns.count)")
+    var numbers = [KlineNumber?](repeating: nil, count: columns.count)
+    var bounds = [(start: Int, end: Int)](repeating: (0, 0), count: columns.count)
+    var count = 0
+    var start = 0
+    while start <= line.count {
+      var end = start
+      let number = KlineNumber(scanning: line, from: start, &end)
+      if count < columns.count {
+        numbers[count] = number
+        bounds[count] = (start, end)
+      }
+      count += 1
+      start = end + 1
+    }
+    guard count == columns.count else {
+      throw .init(text: "has \(count) fields, a kline has \(columns.count)")
     }
     func refusal(_ column: Int, _ demand: String) -> KlineSeries.LineProblem {
-      let text = String(decoding: fields[column].prefix(40), as: UTF8.self)
-      let shown = text.allSatisfy { $0.isASCII && !$0.isNewline && $0 >= " " } ? text : "other bytes"
-      return .init(text: "\(columns[column]) is \"\(shown)\", which is no \(demand)")
+      let bytes = line[bounds[column].start..<bounds[column].end].prefix(40)
+      let isPrintable = bytes.allSatisfy { (0x20...0x7E).contains($0) }
+      let shown = isPrintable ? "\"" + String(decoding: bytes, as: UTF8.self) + "\"" : "other bytes"
+      return .init(text: "\(columns[column]) is \(shown), which is no \(demand)")
     }
     func decimal(_ column: Int) throws(KlineSeries.LineProblem) -> Double {
-      let field = fields[column]
-      let isPlain = field.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E }
-      guard isPlain, let value = Double(String(decoding: field, as: UTF8.self)), value.isFinite else {
-        throw refusal(column, "plain decimal number")
-      }
-      return value
+      guard let number = numbers[column] else { throw refusal(column, "plain decimal number") }
+      return number.value
     }
     func time(_ column: Int) throws(KlineSeries.LineProblem) -> Int64 {
-      guard let value = Int64(String(decoding: fields[column], as: UTF8.self)), value >= 0 else {
+      guard let number = numbers[column], number.decimals == 0, let value = number.units else {
         throw refusal(column, "time in milliseconds")
       }
       // Spot files of 2025 and later count microseconds.
@@ -153,12 +163,55 @@ extension KlineSeries.Bar {
     }
     let volume = try decimal(5)
     let takerBuy = try decimal(9)
-    guard takerBuy <= volume else {
-      throw .init(text: "taker_buy_volume exceeds volume")
-    }
+    guard takerBuy <= volume else { throw .init(text: "taker_buy_volume exceeds volume") }
     for column in [7, 8, 10] { _ = try decimal(column) }
     openMinute = openMs / 60_000
     self.close = close
     imbalance = volume == 0 ? .nan : (2 * takerBuy - volume) / volume
+  }
+}
+
+/// A decimal number of digits and at most one point, the double nearest to it.
+private struct KlineNumber {
+  var value: Double
+  var decimals = 0
+  /// All digits as one integer, where they are 18 at most.
+  var units: Int64?
+
+  /// Reads up to a comma or the line's end.
+  ///
+  /// - Returns: nil for anything else; `end` is right all the same.
+  init?(scanning line: UnsafeRawBufferPointer, from start: Int, _ end: inout Int) {
+    var units: Int64 = 0
+    var digits = 0
+    var point = -1
+    var isPlain = true
+    var place = start
+    while place < line.count {
+      let byte = line[place]
+      if byte == 0x2C { break }
+      if byte &- 0x30 <= 9 {
+        digits += 1
+        if digits <= 18 { units = 10 * units + Int64(byte &- 0x30) }
+      } else if byte == 0x2E, point < 0 {
+        point = place
+      } else {
+        isPlain = false
+      }
+      place += 1
+    }
+    end = place
+    guard isPlain, digits > 0, digits < 400 else { return nil }
+    decimals = point < 0 ? 0 : place - point - 1
+    if digits <= 18 { self.units = units }
+    if digits <= 15 {
+      // Both are exact, so the division is rounded once.
+      value = Double(units) / Double(powerOfTen(decimals))
+    } else {
+      guard let value = Double(String(decoding: line[start..<place], as: UTF8.self)), value.isFinite else {
+        return nil
+      }
+      self.value = value
+    }
   }
 }

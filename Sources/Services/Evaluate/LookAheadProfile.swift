@@ -15,7 +15,7 @@ import Evaluation
 ///
 /// A leak of k: the excess at k is the largest ahead of 0, above 6 standard errors and half of the causal peak,
 /// and the edge behind it is sharp (at k + 1 at most half is left). Or: a horizon's correlation exceeds the causal
-/// one by 6 standard errors and by .2, which is more than ten seconds' flow tells of the next ten in any market
+/// one by 4 standard errors (of samples that do not overlap) and by .2, which is more than ten seconds' flow tells of the next ten in any market
 /// measured here.
 ///
 /// **Bounds.** O(rows · lags) time; 40 bytes a row while a symbol is looked at.
@@ -24,6 +24,7 @@ struct LookAheadProfile {
   /// In grid steps.
   static let horizons = [1, 4, 20, 40, 240]
   private static let errorsMin = 6.0
+  private static let aheadErrorsMin = 4.0
   /// Rows further apart (throttled, or around a silence) are no neighbours.
   private static let gapStepsMax = 8
 
@@ -95,9 +96,10 @@ struct LookAheadProfile {
   /// The horizon, in grid steps, whose return the score knows better than a causal one could; nil where none.
   var knownHorizon: Int? {
     for (index, horizon) in LookAheadProfile.horizons.enumerated() where pairs > 4 * horizon {
+      // As if only returns that do not overlap counted, which is too large for a score of seconds.
       let error = (Double(horizon) / Double(pairs)).squareRoot()
       let excess = abs(storedAhead[index]) - abs(causalAhead[index])
-      if excess > max(LookAheadProfile.errorsMin * error, 0.2) { return horizon }
+      if excess > max(LookAheadProfile.aheadErrorsMin * error, 0.2) { return horizon }
     }
     return nil
   }
