@@ -36,8 +36,8 @@ public struct CellStatistics: Sendable {
   public var thresholds: [ThresholdFigures] = []
   /// Why something above is absent.
   public var why: String?
-  /// Whether the AUC differs from ½ also after all cells that were looked at are accounted for; nil where there is
-  /// no interval.
+  /// Whether the AUC differs from ½ also after all cells that were looked at are accounted for; nil where
+  /// there is no interval.
   public var survives: Bool?
 
   /// Rows between two quantiles of the score.
@@ -148,7 +148,8 @@ public struct CellStatistics: Sendable {
     guard let intervals = bootstrap.intervals(resamples: options.resamples, seed: options.seed) else {
       why =
         why
-        ?? "fewer than \(Int(BlockBootstrap.blocksMin)) stretches of the length over which rows depend on each other"
+        ?? "the rows depend on each other over too much of their time: fewer than "
+        + "\(Int(BlockBootstrap.blocksMin)) such stretches"
       return
     }
     if let aucNumber { auc = intervals[aucNumber].clamped(to: 0...1) }

@@ -4,9 +4,9 @@ import Strategy
 
 /// One symbol's signals and prices over a run, as evaluation and tuning see them.
 ///
-/// Prices stand on a regular grid of tape time: element i is the last quote *before* `startNs + i·stepNs`, so a
-/// row made at a grid point and the price at its index know exactly the same records. A row between two grid
-/// points has the index of the next one: nobody can have acted on it earlier.
+/// Prices stand on a regular grid of tape time: element i is the last quote *before* `startNs + i·stepNs`, so
+/// a row made at a grid point and the price at its index know exactly the same records. A row between two
+/// grid points has the index of the next one: nobody can have acted on it earlier.
 public struct EvaluationSeries: Sendable {
   public var symbol: String
   public var startNs: Int64

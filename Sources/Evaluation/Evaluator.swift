@@ -4,23 +4,26 @@ import Strategy
 
 /// # Evaluation
 ///
-/// Were the signals worth anything? The question is easy to answer wrongly, in five ways, and each has its answer here.
+/// Were the signals worth anything? The question is easy to answer wrongly, in five ways, and each has its
+/// answer here.
 ///
-/// - **The label knows the signal's past, or the signal the label's future.** A row is compared with prices at and
-///   behind its own grid point only (`ForwardSample`); where a run's rows come from elsewhere, the leak audit
-///   compares them with what a causal replay gives.
-/// - **Neighbouring rows are not independent.** Intervals come from whole stretches of time (`BlockBootstrap`), and
-///   every cell says how many independent rows it holds.
+/// - **The label knows the signal's past, or the signal the label's future.** A row is compared with prices
+///   at and behind its own grid point only (`ForwardSample`); where a run's rows come from elsewhere, the
+///   leak audit compares them with what a causal replay gives.
+/// - **Neighbouring rows are not independent.** Intervals come from whole stretches of time
+///   (`BlockBootstrap`), and every cell says how many independent rows it holds.
 /// - **Look often enough and something shines.** The number of cells is stated, and which of them survive
 ///   (`MultipleTesting`).
 /// - **A right direction is not a profit.** Net figures pay the spread and the fees of both fills
 ///   (``CellStatistics/NetFigures``), from the mid, whatever price was chosen for the returns.
-/// - **The yardstick itself may be bent.** Shuffled returns have to give ½, shifted features have to be caught.
+/// - **The yardstick itself may be bent.** Shuffled returns have to give ½, shifted features have to be
+///   caught.
 ///
 /// Everything is a function of the series, the options and their seed.
 ///
-/// Memory: symbols are evaluated one after the other. Beside the series (56 bytes a row, 24 a grid point) the symbol
-/// at work needs about 200 bytes a row: 24 hours of 250 ms rows of ten symbols, 3.5 M rows, stay below 400 MB.
+/// Memory: symbols are evaluated one after the other. Beside the series (56 bytes a row, 24 a grid point) the
+/// symbol at work needs about 200 bytes a row: 24 hours of 250 ms rows of ten symbols, 3.5 M rows, stay below
+/// 400 MB.
 public struct Evaluator {
   let options: EvaluationOptions
 

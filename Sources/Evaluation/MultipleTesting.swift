@@ -1,10 +1,10 @@
 /// Which of many findings remain when it is accounted for that many were looked at.
 ///
-/// Of a hundred cells without any relation five have an interval that excludes ½. The step-up procedure keeps the
-/// expected share of false findings among those it keeps at `rate` or below: it finds the largest k for which the
-/// k-th smallest P is at most k/m·rate, and keeps those k. Valid for independent cells and for positively dependent
-/// ones, as horizons of one score are. Source: Y. Benjamini, Y. Hochberg, Journal of the Royal Statistical Society B
-/// 57 (1995); Y. Benjamini, D. Yekutieli, Annals of Statistics 29 (2001).
+/// Of a hundred cells without any relation five have an interval that excludes ½. The step-up procedure keeps
+/// the expected share of false findings among those it keeps at `rate` or below: it finds the largest k for
+/// which the k-th smallest P is at most k/m·rate, and keeps those k. Valid for independent cells and for
+/// positively dependent ones, as horizons of one score are. Source: Y. Benjamini, Y. Hochberg, Journal of the
+/// Royal Statistical Society B 57 (1995); Y. Benjamini, D. Yekutieli, Annals of Statistics 29 (2001).
 enum MultipleTesting {
   static let rate = 0.05
 

@@ -3,9 +3,9 @@ import Strategy
 
 /// Whether another configuration's score is better than this one's, on the same tape.
 ///
-/// Two intervals that overlap do not say that nothing differs: both runs saw the same prices, and most of their error
-/// is common. So the difference is taken row by row, on the rows that both have at the same time, and the block
-/// bootstrap draws the differences of the influences.
+/// Two intervals that overlap do not say that nothing differs: both runs saw the same prices, and most of
+/// their error is common. So the difference is taken row by row, on the rows that both have at the same time,
+/// and the block bootstrap draws the differences of the influences.
 public struct PairedComparison: Sendable {
   public var symbol: String
   public var horizonSeconds: Int
@@ -30,7 +30,7 @@ extension Evaluator {
 
   private func compare(_ here: EvaluationSeries, _ there: EvaluationSeries) -> [PairedComparison] {
     let common = CommonRows(here, there)
-    // The other's scores with this run's prices: labels are equal to the last bit, and so are the rows left out.
+    // The other's scores with this run's prices: equal labels, and the same rows left out.
     var ours = here
     ours.rows = common.places.map { here.rows[$0.here] }
     var theirs = ours

@@ -63,11 +63,11 @@ public struct Slice: Sendable {
 
 /// How much each activity should count at each fee: a table for a desk that allots size.
 ///
-/// `IC · n / (n + k)`, with n the independent rows and k = ``EvaluationOptions/shrinkageRows``, draws an IC toward 0
-/// the more, the less it rests on (n = k halves it). A negative one gives no weight; nor does a slice whose signals
-/// do not earn their cost at that fee on the mean. What remains is divided by its sum, so that the weights of one fee
-/// tier add up to 1, or are all 0. Symbols are pooled: ICs weighted with their independent rows, nets with their
-/// signals.
+/// `IC · n / (n + k)`, with n the independent rows and k = ``EvaluationOptions/shrinkageRows``, draws an IC
+/// toward 0 the more, the less it rests on (n = k halves it). A negative one gives no weight; nor does a
+/// slice whose signals do not earn their cost at that fee on the mean. What remains is divided by its sum, so
+/// that the weights of one fee tier add up to 1, or are all 0. Symbols are pooled: ICs weighted with their
+/// independent rows, nets with their signals.
 public struct SliceWeights: Sendable {
   public struct Entry: Equatable, Sendable {
     public var activity: String

@@ -7,13 +7,13 @@ enum EvaluateCommand {
   static let command = Command(
     name: "evaluate", summary: "a run's signals against what prices did afterwards",
     details: """
-      Compares each row's score with the return behind it: AUC, rank correlation, hit rate, quantiles, decay, net of \
-      cost, with intervals that respect overlap, per symbol, horizon and slice. Audits first that the rows are what a \
-      causal replay of the tape gives. Writes evaluation.json, evaluation.md and charts into --out, by default \
-      RUN/evaluation (evaluation-shuffle and evaluation-shift for the honesty checks).
+      Compares each row's score with the return behind it: AUC, rank correlation, hit rate, quantiles, decay, net \
+      of cost, with intervals that respect overlap, per symbol, horizon and slice. Audits first that the rows are \
+      what a causal replay of the tape gives. Writes evaluation.json, evaluation.md and charts into --out, by \
+      default RUN/evaluation (evaluation-shuffle and evaluation-shift for the honesty checks).
 
-      Exit code 1 when features come from the future; with --shift-features it is the other way round. Exit code 2 when \
-      there is nothing to evaluate.
+      Exit code 1 when features come from the future; with --shift-features it is the other way round. Exit code \
+      2 when there is nothing to evaluate.
       """,
     arguments: [.optional("run", "the run's folder")],
     options: [

@@ -5,8 +5,8 @@ import Strategy
 
 /// A made-up symbol whose score and price hang together in a known way.
 ///
-/// The score is an AR(1); each step's price move is `pull` times the score before it, plus noise. So the return over
-/// h steps is jointly normal with the score, with a correlation that can be written down.
+/// The score is an AR(1); each step's price move is `pull` times the score before it, plus noise. So the
+/// return over h steps is jointly normal with the score, with a correlation that can be written down.
 struct PlantedFlow {
   var rows = 2000
   /// Of the score from one step to the next.
@@ -46,7 +46,7 @@ struct PlantedFlow {
   func correlation(steps h: Int) -> Double {
     var covariance = 0.0
     for k in 0..<h { covariance += correlation * pow(memory, Double(k)) }
-    // Var Σ r = h + 2 Σ (h − k) cov(r₀, rₖ). The move k steps later shares the score's memory: c²·mᵏ; noise is white.
+    // Var Σ r = h + 2 Σ (h − k) cov(r₀, rₖ), and cov(r₀, rₖ) = c²·mᵏ; the noise is white.
     var variance = Double(h)
     for k in 1..<max(2, h) where k < h {
       variance += 2 * Double(h - k) * correlation * correlation * pow(memory, Double(k))

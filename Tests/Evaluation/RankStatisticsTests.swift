@@ -66,8 +66,8 @@ import Testing
     }
   }
 
-  /// What an influence claims: what the statistic does when a row counts a little more. Rows doubled one at a time in
-  /// a sample of copies give it without the formula.
+  /// What an influence claims: what the statistic does when a row counts a little more. Rows doubled one at a
+  /// time in a sample of copies give it without the formula.
   @Test func influencesAreDerivatives() throws {
     for seed in 0..<UInt64(10) {
       let (scores, returns) = sample(seed)
@@ -150,7 +150,8 @@ import Testing
     #expect(MultipleTesting.keeps([0.04, 0.045]) == [true, true])
   }
 
-  /// A block bootstrap knows the mean of independent rows as the textbook does, and of dependent ones as it should.
+  /// A block bootstrap knows the mean of independent rows as the textbook does, and of dependent ones as it
+  /// should.
   @Test(arguments: [0.0, 0.9])
   func standardErrorOfAMean(_ memory: Double) throws {
     let count = 20_000

@@ -93,7 +93,8 @@ import Testing
   }
 }
 
-/// What keeps a text from being one well-formed element; nil when nothing does. Knows as much XML as charts use.
+/// What keeps a text from being one well-formed element; nil when nothing does. Knows as much XML as charts
+/// use.
 func xmlProblem(_ text: String) -> String? {
   var open: [Substring] = []
   var rest = text[...]

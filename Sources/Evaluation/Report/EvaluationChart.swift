@@ -3,7 +3,8 @@ import Core
 
 /// The report's pictures: values by category, each with its interval, on one axis a panel.
 ///
-/// Stand-alone SVG 1.1 without scripts or external references; colours follow the reader's light or dark setting.
+/// Stand-alone SVG 1.1 without scripts or external references; colours follow the reader's light or dark
+/// setting.
 struct EvaluationChart {
   struct Panel {
     var title: String

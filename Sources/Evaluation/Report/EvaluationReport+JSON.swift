@@ -181,7 +181,8 @@ extension PairedComparison {
       return name + "inconclusive; \(why ?? "there is no interval")."
     }
     let figures =
-      "AUC \(signed(auc.value, 4)) (\(signed(interval.lowerBound, 4)) … \(signed(interval.upperBound, 4))) on \(rows) rows"
+      "AUC \(signed(auc.value, 4)) (\(signed(interval.lowerBound, 4)) … \(signed(interval.upperBound, 4)))"
+      + " on \(rows) rows"
     if interval.contains(0) { return name + "no difference that can be told from chance; \(figures)." }
     return name + "the other run is \(auc.value > 0 ? "better" : "worse"); \(figures)."
   }

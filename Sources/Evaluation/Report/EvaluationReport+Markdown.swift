@@ -12,8 +12,8 @@ extension EvaluationReport {
     text.line("## What is predictive, and what is not")
     text.list(findings.map(\.text))
     text.line(
-      "\(looks.surviving) of \(looks.cells) cells, and \(sliceLooks.surviving) of \(sliceLooks.cells) slices, differ from "
-        + "0.5 after Benjamini-Hochberg at 5 % over all that were looked at.")
+      "\(looks.surviving) of \(looks.cells) cells, and \(sliceLooks.surviving) of \(sliceLooks.cells) slices, "
+        + "differ from 0.5 after Benjamini-Hochberg at 5 % over all that were looked at.")
     for symbol in symbols { section(symbol, &text) }
     weightSection(&text)
     for comparison in comparisons {
@@ -26,18 +26,19 @@ extension EvaluationReport {
     text.line(
       "Entry is the \(options.prices.rawValue) at a row's grid point"
         + (options.latencyMs > 0 ? " and \(options.latencyMs) ms later" : "")
-        + ", so only what was known enters. AUC compares scores of rises and falls, rows without a move left out. "
-        + "Intervals are 95 %, from \(options.resamples) draws of stretches of time at least as long as horizon and "
-        + "autocorrelation time. n eff. is how many rows' worth of independent information there is. Net means pay "
-        + "\(decimal(options.takerFeeBps, 2)) bps at both fills and half the spread at both, from the mid.")
+        + ", so only what was known enters. AUC compares scores of rises and falls, rows without a move left "
+        + "out. Intervals are 95 %, from \(options.resamples) draws of stretches of time at least as long as horizon "
+        + "and autocorrelation time. n eff. is how many rows' worth of independent information there is. Net "
+        + "means pay \(decimal(options.takerFeeBps, 2)) bps at both fills and half the spread at both, from the mid."
+    )
     return text.finish()
   }
 
   private func section(_ symbol: SymbolEvaluation, _ text: inout MarkdownText) {
     text.line("## " + MarkdownText.escaped(symbol.symbol))
     text.line(
-      "\(symbol.rowsScored) rows with a score, \(symbol.rowsWithoutScore) without; the score forgets itself in "
-        + "\(decimal(symbol.autocorrelationSeconds, 1)) s.")
+      "\(symbol.rowsScored) rows with a score, \(symbol.rowsWithoutScore) without; the score forgets itself "
+        + "in \(decimal(symbol.autocorrelationSeconds, 1)) s.")
     text.table(EvaluationReport.headlineColumns, headlineRows(symbol))
     for chart in ["decay", "quantiles", "thresholds"] {
       text.line("![\(chart)](\(chart)_\(EvaluationReport.fileName(symbol.symbol)).svg)")
@@ -87,8 +88,8 @@ extension EvaluationReport {
   private func weightSection(_ text: inout MarkdownText) {
     text.line("## Slice weights")
     text.line(
-      "IC · n / (n + \(decimal(options.shrinkageRows, 0))) over independent rows n, symbols pooled; 0 where that is negative "
-        + "or the mean net of cost is not above 0; a fee tier's weights add up to 1.")
+      "IC · n / (n + \(decimal(options.shrinkageRows, 0))) over independent rows n, symbols pooled; 0 where "
+        + "that is negative or the mean net of cost is not above 0; a fee tier's weights add up to 1.")
     text.table(
       ["horizon s", "activity", "fee tier", "n eff.", "IC", "shrunk IC", "net bps", "weight"],
       weights.flatMap { table in

@@ -22,7 +22,8 @@ public struct EvaluationReport: Sendable {
     self.symbols = symbols
   }
 
-  /// Marks the cells whose AUC differs from ½ after all looks are accounted for; wholes and slices are two families.
+  /// Marks the cells whose AUC differs from ½ after all looks are accounted for; wholes and slices are two
+  /// families.
   mutating func correctForLooks() {
     func kept(_ cells: [CellStatistics]) -> [Bool?] {
       let values = cells.map { $0.auc?.p(against: 0.5) }

@@ -34,7 +34,7 @@ public struct Finding: Equatable, Sendable {
       verdict = .notPredictive
       text =
         name
-        + "not predictive; \(figures) excludes 0.5, but does not survive that \(looks.cells) cells were looked at"
+        + "not predictive; \(figures) excludes 0.5, but does not survive \(looks.cells) looks"
     } else {
       verdict = auc.value > 0.5 ? .predictive : .inverted
       text =
@@ -76,6 +76,6 @@ func signed(_ value: Double?, _ decimals: Int) -> String {
 func withInterval(_ estimate: Estimate?, _ decimals: Int) -> String {
   guard let estimate else { return "–" }
   guard let interval = estimate.interval else { return decimal(estimate.value, decimals) }
-  return
-    "\(decimal(estimate.value, decimals)) (\(decimal(interval.lowerBound, decimals)) … \(decimal(interval.upperBound, decimals)))"
+  let bounds = "\(decimal(interval.lowerBound, decimals)) … \(decimal(interval.upperBound, decimals))"
+  return "\(decimal(estimate.value, decimals)) (\(bounds))"
 }

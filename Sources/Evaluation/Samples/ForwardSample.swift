@@ -3,10 +3,10 @@ import Strategy
 
 /// One symbol's scored rows with what the price did afterwards.
 ///
-/// A row at grid index i knows what happened before that point, and is compared with the price there (or `latency`
-/// later) and the price `horizon` behind it: nothing at or before the entry enters the return, nothing behind it the
-/// score. Rows whose entry or exit has no price are left out and counted, so are those whose exit lies behind the
-/// end of the data.
+/// A row at grid index i knows what happened before that point, and is compared with the price there (or
+/// `latency` later) and the price `horizon` behind it: nothing at or before the entry enters the return,
+/// nothing behind it the score. Rows whose entry or exit has no price are left out and counted, so are those
+/// whose exit lies behind the end of the data.
 struct ForwardSample {
   let stepNs: Int64
   let horizonSteps: Int
@@ -130,8 +130,8 @@ struct ForwardSample {
       positions: positions, dependenceSteps: max(Double(horizonSteps), autocorrelationSteps))
   }
 
-  /// How many rows' worth of independent information there is: the rows, but no more than autocorrelation times of
-  /// the score or returns that do not overlap fit into the time they cover.
+  /// How many rows' worth of independent information there is: the rows, but no more than autocorrelation
+  /// times of the score or returns that do not overlap fit into the time they cover.
   func effectiveCount(_ bootstrap: BlockBootstrap) -> Double {
     min(
       Double(count), bootstrap.stepsCovered / autocorrelationSteps,

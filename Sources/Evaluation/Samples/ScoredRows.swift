@@ -3,8 +3,8 @@ import Strategy
 
 /// One symbol's rows that have a score, as columns, with what every horizon needs once.
 ///
-/// Rows of shadow channels are not its business, and a row without a score says nothing that could be judged; both
-/// are counted.
+/// Rows of shadow channels are not its business, and a row without a score says nothing that could be judged;
+/// both are counted.
 struct ScoredRows {
   let series: EvaluationSeries
   /// Of each row, its grid index.

@@ -2,9 +2,9 @@ import Core
 
 /// How many grid steps a score takes to forget itself: 1 + 2·Σ ρₖ, at least 1.
 ///
-/// The sum is taken by trapezoids between lags 1, 2, 3, 4, 6, 8, 12, 16, … and ends at the first correlation below
-/// 0.05 (what follows is sampling noise, whose sum does not converge; A. Sokal, "Monte Carlo Methods in Statistical
-/// Mechanics", 1989) or at a quarter of the data. Holes take part in no pair.
+/// The sum is taken by trapezoids between lags 1, 2, 3, 4, 6, 8, 12, 16, … and ends at the first correlation
+/// below 0.05 (what follows is sampling noise, whose sum does not converge; A. Sokal, "Monte Carlo Methods in
+/// Statistical Mechanics", 1989) or at a quarter of the data. Holes take part in no pair.
 ///
 /// - Parameter values: on the grid; NaN where there is none.
 /// - Complexity: O(n log n).

@@ -3,28 +3,30 @@ import Glibc
 
 /// Intervals for statistics of rows that depend on their neighbours.
 ///
-/// Rows 250 ms apart share most of their window and, at a horizon of 60 s, most of their return: a million of them
-/// may hold ten thousand independent values, and an interval that takes them for a million is ten times too narrow.
-/// The moving block bootstrap draws whole stretches of time instead of rows, so that what hangs together stays
-/// together.
+/// Rows 250 ms apart share most of their window and, at a horizon of 60 s, most of their return: a million of
+/// them may hold ten thousand independent values, and an interval that takes them for a million is ten times
+/// too narrow. The moving block bootstrap draws whole stretches of time instead of rows, so that what hangs
+/// together stays together.
 ///
-/// Drawing blocks of rows costs resamples × rows. But every statistic here is, to first order, its estimate plus a
-/// sum of ratios Σ influence / Σ count (``RankStatistics``), and those sums need only be known for a fine grid of
-/// time cells: the sums of a block are the difference of two prefix sums. A resample then costs a few hundred
-/// look-ups however many rows there are. All statistics of a cell are evaluated on the same draws, so differences
-/// between them are paired.
+/// Drawing blocks of rows costs resamples × rows. But every statistic here is, to first order, its estimate
+/// plus a sum of ratios Σ influence / Σ count (``RankStatistics``), and those sums need only be known for a
+/// fine grid of time cells: the sums of a block are the difference of two prefix sums. A resample then costs
+/// a few hundred look-ups however many rows there are. All statistics of a cell are evaluated on the same
+/// draws, so differences between them are paired.
 ///
-/// - Block length: twice the larger of horizon and autocorrelation time, so that the dependence ends well within a
-///   block; longer where that would give more than ``blocksMax`` blocks, and down to once that length where it
-///   would give fewer than ``blocksWanted``. Below ``blocksMin`` blocks there is no interval.
-/// - Blocks start at any cell, ``cellsPerBlock`` cells long, and wrap around the end (circular), so that every row
-///   is drawn equally often. Cells without rows are left out, which also bridges holes.
-/// - What a block cuts off: dependence across the ends of blocks is lost, which makes the variance too small by a part
-///   that falls with 1/length. The variance of half as long blocks tells how large that part still is, and it is put
-///   back (twice the one less the other is the flat-top window of Politis and Romano), never less than nothing.
-/// - Few blocks: a bootstrap of B blocks gives a variance that is too small by about 1 − 1/B and not well known itself.
-///   Deviations are widened by 1/√(1 − 1/B) and by the ratio of Student's quantile to the normal one, with 0.75·B
-///   degrees of freedom, those of the flat-top window. Coverage of nominal 95 % is tested by simulation.
+/// - Block length: twice the larger of horizon and autocorrelation time, so that the dependence ends well
+///   within a block; longer where that would give more than ``blocksMax`` blocks, and down to once that
+///   length where it would give fewer than ``blocksWanted``. Below ``blocksMin`` blocks there is no interval.
+/// - Blocks start at any cell, ``cellsPerBlock`` cells long, and wrap around the end (circular), so that
+///   every row is drawn equally often. Cells without rows are left out, which also bridges holes.
+/// - What a block cuts off: dependence across the ends of blocks is lost, which makes the variance too small
+///   by a part that falls with 1/length. The variance of half as long blocks tells how large that part still
+///   is, and it is put back (twice the one less the other is the flat-top window of Politis and Romano),
+///   never less than nothing.
+/// - Few blocks: a bootstrap of B blocks gives a variance that is too small by about 1 − 1/B and not well
+///   known itself. Deviations are widened by 1/√(1 − 1/B) and by the ratio of Student's quantile to the
+///   normal one, with 0.75·B degrees of freedom, those of the flat-top window. Coverage of nominal 95 % is
+///   tested by simulation.
 ///
 /// Sources: H. Künsch, Annals of Statistics 17 (1989); D. Politis, J. Romano, "A circular block-resampling
 /// procedure" (1992); S. Lahiri, "Resampling Methods for Dependent Data" (2003).

@@ -2,15 +2,16 @@ import Core
 
 /// How well one number ranks another: AUC and Spearman's correlation, each with what every row contributed.
 ///
-/// Both are functions of ranks, so moving one row moves the ranks of all others, and a resample would have to be
-/// ranked anew. The influence function says to first order how much: for AUC it is DeLong's placement value (the
-/// share of the other class below this row), for a rank correlation the centred product of the ranks plus what the
-/// row does to the ranks of the others. Sums of influences over blocks of rows are all that an interval needs
-/// (``BlockBootstrap``). What is neglected is of the order 1/n of the independent rows.
+/// Both are functions of ranks, so moving one row moves the ranks of all others, and a resample would have to
+/// be ranked anew. The influence function says to first order how much: for AUC it is DeLong's placement
+/// value (the share of the other class below this row), for a rank correlation the centred product of the
+/// ranks plus what the row does to the ranks of the others. Sums of influences over blocks of rows are all
+/// that an interval needs (``BlockBootstrap``). What is neglected is of the order 1/n of the independent
+/// rows.
 ///
-/// Sources: E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44 (1988); C. Croux, C. Dehon, "Influence functions
-/// of the Spearman and Kendall correlation measures", Statistical Methods and Applications 19 (2010), here with
-/// mid-ranks for ties.
+/// Sources: E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44 (1988); C. Croux, C. Dehon, "Influence
+/// functions of the Spearman and Kendall correlation measures", Statistical Methods and Applications 19
+/// (2010), here with mid-ranks for ties.
 ///
 /// - Complexity: O(n) each, given the orders.
 enum RankStatistics {
@@ -19,8 +20,8 @@ enum RankStatistics {
     var value: Double
     var rises = 0
     var falls = 0
-    /// By row, centred: the share of the other class that the row is on the right side of, minus ``value``; 0 for
-    /// rows without a move.
+    /// By row, centred: the share of the other class that the row is on the right side of, minus ``value``; 0
+    /// for rows without a move.
     var influence: [Double]
   }
 
