@@ -2,7 +2,7 @@ import Core
 import Evaluation
 import Testing
 
-@Suite struct SeriesTests {
+@Suite("Evaluation series") struct SeriesTests {
   @Test func aRowBetweenTwoPointsHasTheNextOnesIndex() {
     var series = EvaluationSeries(symbol: "BTCUSDT", startNs: 1_000, stepNs: 250)
     #expect(series.index(atOrAfter: 1_000) == 0)
