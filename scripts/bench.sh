@@ -29,17 +29,25 @@ echo
 echo "parts (best of 5 passes, thread CPU time):"
 .build/release/pipeline-benchmark "$out/large" | tr ',' '\n' | tr -d '{}"' | sed 's/^/  /; s/:/: /'
 
-for sink in jsonl dual; do
-  rates=()
+# measure WHAT OPTIONS…: frames per CPU-second of a replay
+measure() {
+  local rates=() line memory what=$1
+  shift
   for _ in $(seq "$runs"); do
     rm -rf "$out/run"
-    line=$("$weir" replay "$out/large" --out "$out/run" --sink "$sink" --json --quiet)
+    line=$("$weir" replay "$out/large" --out "$out/run" --json --quiet "$@")
     rates+=("$(field frames_per_cpu_s <<<"$line")")
     memory=$(field max_rss_mb <<<"$line")
   done
-  echo
-  echo "replay, tape on disk to $sink: $(printf '%s\n' "${rates[@]}" | median) frames per CPU-second (median of $runs:" \
-    "${rates[*]}), $memory MB"
+  echo "replay, tape on disk to $what: $(printf '%s\n' "${rates[@]}" | median) frames per CPU-second" \
+    "(median of $runs: ${rates[*]}), $memory MB"
+}
+off=(--set strategy.dynamic=false --set divergence.enabled=false --set shadow.enabled=false)
+echo
+for sink in jsonl dual; do
+  measure "$sink" --sink "$sink"
+  measure "$sink, every row (no throttling)" --sink "$sink" --set strategy.throttle_in_quiet=false
+  measure "$sink, without modes, divergence and shadow" --sink "$sink" "${off[@]}"
 done
 
 if command -v cc >/dev/null; then

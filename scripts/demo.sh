@@ -20,6 +20,7 @@ if ((${#files[@]} > 0)); then
   step "$weir" import --out "$out/tape" "${files[@]}"
   step "$weir" replay "$out/tape" --out "$out/replay" --sink dual
   step "$weir" parity "$out/replay"
+  step "$weir" evaluate "$out/replay" --tape "$out/tape" --horizons 10,60 --quiet
 else
   echo "recordings: none in $recordings (set WEIR_DATA); the embedded venue's seeded market is all there is"
 fi
@@ -38,6 +39,9 @@ else
   echo "live signals differ from those of the replay"
   exit 1
 fi
+
+printf '\nA minute is far too short to judge signals by; this is how it is done:\n'
+step "$weir" evaluate "$out/run" --tape "$out/run/tape" --horizons 1,5 --quiet
 
 printf '\n== the report of the run\n'
 cat "$out"/run/summary_*.md
