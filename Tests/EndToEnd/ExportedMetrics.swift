@@ -90,7 +90,7 @@ extension SupervisedRun {
     return ports
   }
 
-  func waitForMetrics(seconds: Double = 20) -> [String: UInt16]? {
+  func waitForMetrics(seconds: Double = 60) -> [String: UInt16]? {
     var ports: [String: UInt16] = [:]
     let waited = wait(seconds) {
       ports = metricsPorts()

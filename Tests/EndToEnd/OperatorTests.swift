@@ -34,7 +34,7 @@ struct OperatorTests {
   }
 
   /// Stops it and expects an orderly end within a time.
-  private func stop(_ run: SupervisedRun, secondsMax: Double = 30) throws {
+  private func stop(_ run: SupervisedRun, secondsMax: Double = 60) throws {
     let began = Date()
     let (code, _) = try run.process.stop()
     #expect(code <= 1, "\(run.process.errorText.suffix(2000))")
@@ -78,13 +78,13 @@ struct OperatorTests {
       folder: scratch.path + "/run",
       allServices + ["--venue", address, "--symbols", "BTCUSDX"] + shortRunSettings
         + ["--set", "run.restarts_max=1"])
-    let isTold = run.wait(20) {
+    let isTold = run.wait(60) {
       let log = (try? Files.read(run.folder + "/logs/harvest.log")) ?? []
       let words = run.process.errorText + String(decoding: log, as: UTF8.self)
       return words.contains("BTCUSDX") && words.contains("BTCUSDT")
     }
     #expect(isTold != nil || !run.process.isRunning, "\(run.process.errorText.suffix(1000))")
-    let isGivenUp = run.wait(20) { run.states()["harvest"]?.state == "unhealthy" }
+    let isGivenUp = run.wait(60) { run.states()["harvest"]?.state == "unhealthy" }
     #expect(isGivenUp != nil || !run.process.isRunning, "\(run.states())")
     let (code, _) = try run.process.stop()
     #expect(code == 1 || code == 2)
@@ -149,7 +149,7 @@ struct OperatorTests {
     try #require(run.waitReady() != nil, "\(run.process.errorText.suffix(2000))")
     _ = scratch.file("weir.yaml", "gates:\n  lag_msmax: 5\n")
     run.process.signal(SIGHUP)
-    let isTold = run.wait(5) { run.process.errorText.contains("lag_msmax") }
+    let isTold = run.wait(60) { run.process.errorText.contains("lag_msmax") }
     #expect(isTold != nil, "the log names the wrong key: \(run.process.errorText.suffix(1000))")
     let refused = try execute(["ctl", "reload", "--run-dir", run.folder])
     #expect(refused.code == 1 && refused.error.contains("lag_ms_max"), "\(refused.error)")
@@ -212,7 +212,7 @@ struct OperatorTests {
     try #require(run.waitReady() != nil, "\(run.process.errorText.suffix(2000))")
     let old = try #require(run.pid(of: "signal"))
     kill(old, SIGSTOP)
-    let seconds = run.wait(12) { run.ready(after: [old]).isSuperset(of: SupervisedRun.services) }
+    let seconds = run.wait(60) { run.ready(after: [old]).isSuperset(of: SupervisedRun.services) }
     #expect(seconds != nil, "\(run.states())")
     #expect(!ProcessTable.isAlive(old))
     Thread.sleep(forTimeInterval: 1)
@@ -267,12 +267,12 @@ struct OperatorTests {
       allServices + ["--sink", "dual", "--rate", "8000", "--set", "tape.disk_free_mib_min=8"]
         + ["--set", "run.restarts_max=2"] + shortRunSettings)
     #expect(run.waitReady() != nil, "\(run.process.errorText.suffix(2000))")
-    let isTold = run.wait(40) {
+    let isTold = run.wait(60) {
       let log = (try? Files.read(run.folder + "/logs/harvest.log")) ?? []
       return String(decoding: log, as: UTF8.self).contains("disk")
     }
     #expect(isTold != nil, "the harvester says that the disk is full")
-    let isGivenUp = run.wait(20) { run.states()["harvest"]?.state == "unhealthy" }
+    let isGivenUp = run.wait(60) { run.states()["harvest"]?.state == "unhealthy" }
     #expect(isGivenUp != nil, "\(run.states())")
     let (code, _) = try run.process.stop()
     #expect(code == 1, "a run without its harvester is no success")

@@ -59,7 +59,7 @@ struct ParameterFileTests {
     Thread.sleep(forTimeInterval: 1)
 
     _ = scratch.file("p.yaml", "version: second\nscenarios:\n  A_H: {entry_by: 2}\n")
-    let isRefused = run.wait(10) { run.process.errorText.contains("parameters_refused") }
+    let isRefused = run.wait(60) { run.process.errorText.contains("parameters_refused") }
     #expect(isRefused != nil, "\(run.process.errorText.suffix(2000))")
     #expect(run.process.errorText.contains("did you mean entry_buy?"))
     Thread.sleep(forTimeInterval: 2.5)
@@ -68,7 +68,7 @@ struct ParameterFileTests {
     #expect(parameters(run)?["version"]?.text == "first" && parameters(run)?["failures"]?.integer == 1)
 
     _ = scratch.file("p.yaml", "version: third\nscenarios:\n  A_H: {entry_buy: 2}\n  Q_L: {exit: 0.1}\n")
-    let isTaken = run.wait(10) { parameters(run)?["version"]?.text == "third" }
+    let isTaken = run.wait(60) { parameters(run)?["version"]?.text == "third" }
     #expect(isTaken != nil, "\(run.process.errorText.suffix(2000))")
     Thread.sleep(forTimeInterval: 2)
     // Nothing changes by SIGHUP: it is in force already.

@@ -112,7 +112,7 @@ struct RunTests {
       Thread.sleep(forTimeInterval: 1.3)
       let old = try #require(run.pid(of: name), "\(name)")
       kill(old, SIGKILL)
-      let seconds = run.wait(12) { run.ready(after: [old]).isSuperset(of: SupervisedRun.services) }
+      let seconds = run.wait(60) { run.ready(after: [old]).isSuperset(of: SupervisedRun.services) }
       #expect(seconds != nil, "\(name) was not back within 12 s: \(run.states())")
     }
     Thread.sleep(forTimeInterval: 1.5)
@@ -156,7 +156,7 @@ struct RunTests {
     }
 
     #expect(try ctl("mode", "quiet").code == 0)
-    #expect(run.wait(5) { run.ask("status")["result"]?["mode"]?.text == "quiet" } != nil)
+    #expect(run.wait(60) { run.ask("status")["result"]?["mode"]?.text == "quiet" } != nil)
     #expect(try ctl("mode", "auto").code == 0)
     #expect(try ctl("pause-shadow", "on").code == 0)
     #expect(try ctl("pause-shadow", "off").code == 0)
@@ -165,7 +165,7 @@ struct RunTests {
     #expect(try ctl("fallback-rest", "off").code == 0)
     // Connections are replaced with an overlap, as in a rotation, so that nothing is missed meanwhile.
     #expect(try ctl("restart-ws").code == 0)
-    let isReplaced = run.wait(10) {
+    let isReplaced = run.wait(60) {
       let segments = (try? Files.list(run.folder + "/tape"))?.filter { $0.hasSuffix(".ndjson") } ?? []
       return segments.contains { name in
         let tape = (try? Files.read(run.folder + "/tape/" + name)) ?? []
@@ -176,7 +176,7 @@ struct RunTests {
     #expect(try ctl("rebuild-snapshot", "BTCUSDT").code == 0)
     let old = run.pid(of: "broker") ?? 0
     #expect(try ctl("restart", "broker").code == 0)
-    #expect(run.wait(12) { run.ready(after: [old]).isSuperset(of: SupervisedRun.services) } != nil)
+    #expect(run.wait(60) { run.ready(after: [old]).isSuperset(of: SupervisedRun.services) } != nil)
     #expect(try ctl("reload").code == 0)
 
     #expect(try ctl("restart", "brokr").code != 0)

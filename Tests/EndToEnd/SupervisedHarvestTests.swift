@@ -40,7 +40,7 @@ private final class Supervised {
   }
 
   /// Waits for a beat.
-  func waitForBeat(seconds: Double = 20, where condition: (JSONValue) -> Bool = { _ in true }) throws {
+  func waitForBeat(seconds: Double = 60, where condition: (JSONValue) -> Bool = { _ in true }) throws {
     let deadline = Date().addingTimeInterval(seconds)
     while true {
       if let beat = try process.nextLine()["beat"] {

@@ -132,7 +132,7 @@ struct HTTPServerTests {
     #expect(before < count / 2)
     bench.turns(100)
     #expect(bench.server!.requestCount == before)
-    bench.wait(20) {
+    bench.wait(60) {
       peer.poll()
       return peer.received.count > count * content.count
     }

@@ -316,7 +316,7 @@ struct StaticFilesTests {
     let bench = try serve(folder)
     let peer = bench.connect(receiveBuffer: 16 << 10)
     peer.send("GET /large.bin HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    bench.wait(20) {
+    bench.wait(60) {
       peer.poll()
       return peer.isEnded
     }

@@ -25,7 +25,7 @@ final class HTTPBench {
   ///
   /// - Returns: whether it did in time.
   @discardableResult
-  func wait(_ seconds: Double = 5, until holds: () -> Bool) -> Bool {
+  func wait(_ seconds: Double = 60, until holds: () -> Bool) -> Bool {
     let end = EventLoop.monotonicNow() + Int64(seconds * 1e9)
     while !holds() {
       if EventLoop.monotonicNow() > end { return false }
@@ -115,7 +115,7 @@ final class RawPeer {
   }
 
   @discardableResult
-  func read(_ seconds: Double = 5, until holds: (String) -> Bool) -> Bool {
+  func read(_ seconds: Double = 60, until holds: (String) -> Bool) -> Bool {
     bench.wait(seconds) {
       poll()
       return holds(text) || isEnded
@@ -123,7 +123,7 @@ final class RawPeer {
     return holds(text)
   }
 
-  func readToEnd(_ seconds: Double = 5) -> String {
+  func readToEnd(_ seconds: Double = 60) -> String {
     bench.wait(seconds) {
       poll()
       return isEnded

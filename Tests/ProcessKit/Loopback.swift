@@ -8,7 +8,7 @@ public enum Loopback {
   /// One HTTP/1.0 request on a connection of its own, so that the answer ends with the connection.
   public static func request(
     port: UInt16, _ method: String, _ target: String, headers: [String: String] = [:], body: String = "",
-    secondsMax: Double = 10
+    secondsMax: Double = 60
   ) throws -> (status: Int, body: String) {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }

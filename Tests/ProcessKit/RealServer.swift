@@ -36,7 +36,7 @@ public final class RealServer {
   ///   - arguments: made from the port and the folder.
   public init(
     _ program: String, readyPath: String, port: UInt16? = nil, files: [String: String] = [:],
-    secondsMax: Double = 20, arguments: (_ port: UInt16, _ folder: String) -> [String]
+    secondsMax: Double = 60, arguments: (_ port: UInt16, _ folder: String) -> [String]
   ) throws {
     guard let path = RealServer.find(program) else {
       throw Failure(description: "\(program) is not installed; run scripts/peers.sh")
@@ -122,7 +122,7 @@ public final class RealServer {
   /// - Parameter target: path and query, percent-encoded.
   public func request(
     _ method: String, _ target: String, headers: [String: String] = [:], body: String = "",
-    secondsMax: Double = 10
+    secondsMax: Double = 60
   ) throws -> (status: Int, body: String) {
     try Loopback.request(
       port: port, method, target, headers: headers, body: body, secondsMax: secondsMax)

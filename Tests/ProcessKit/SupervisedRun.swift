@@ -126,7 +126,7 @@ public final class SupervisedRun {
   /// Waits until all of the services are ready, in processes other than the `old` ones.
   @discardableResult
   public func waitReady(
-    _ names: [String] = SupervisedRun.services, after old: Set<Int32> = [], seconds: Double = 20
+    _ names: [String] = SupervisedRun.services, after old: Set<Int32> = [], seconds: Double = 60
   ) -> Double? {
     wait(seconds) { ready(after: old).isSuperset(of: names) }
   }

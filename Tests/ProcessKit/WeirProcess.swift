@@ -54,7 +54,7 @@ public final class WeirProcess {
   public func hangUp() throws { try input?.fileHandleForWriting.close() }
 
   /// The next line of standard output as JSON, waited for.
-  public func nextLine(timeoutSeconds: Double = 20) throws -> JSONValue {
+  public func nextLine(timeoutSeconds: Double = 60) throws -> JSONValue {
     let deadline = Date().addingTimeInterval(timeoutSeconds)
     while true {
       let lines = collected.split(separator: 0x0A, omittingEmptySubsequences: true)

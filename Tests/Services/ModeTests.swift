@@ -134,6 +134,19 @@ struct ModeTests {
     #expect(rows.isEmpty)
   }
 
+  /// A mode that is forced from the start has been in force since the tape began: alerts on its age count
+  /// from there.
+  @Test func aRegimeFromTheStartIsAsOldAsTheTape() throws {
+    var configuration = restlessConfiguration
+    configuration.strategy.mode = .quiet
+    var pipeline = SignalPipeline(configuration)
+    feed(&pipeline, lines[..<100])
+    let metrics = SignalMetrics()
+    metrics.refresh(pipeline, backlogBytes: 0)
+    let sample = metrics.registry.samples().first { $0.name == "strategy_mode_last_change_timestamp" }
+    #expect(sample?.value == Double(receiveNs(lines[0])) / 1e9)
+  }
+
   // MARK: Who decides
 
   @Test func forcedModesActAtOnceAndTheWindowsCountOn() throws {

@@ -217,7 +217,8 @@ final class SignalMetrics {
       timeInMode[index].set(total: Double(state.nsInRegime[Int(name.rawValue)]) / 1e9)
     }
     modeIsActive.set(regime == .active ? 1 : 0)
-    lastModeChange.set(Double(state.lastChangeNs) / 1e9)
+    // A regime that is in force from the start began with the tape, not in 1970.
+    lastModeChange.set(state.sinceNs.map { Double($0) / 1e9 } ?? .nan)
     for transition in state.transitions {
       transitions(transition.from, transition.to, transition.reason).set(total: Double(transition.count))
     }

@@ -161,12 +161,12 @@ final class RunWatch {
     run.record.modeSnapshots.append(
       .object([
         "t": .string(UTCDate(now).isoText), "mode": .string(mode), "regime": .string(regime),
-        "changed_at": changedAt(), "triggers": triggers(),
+        "since": regimeSince(), "triggers": triggers(),
       ]))
   }
 
-  /// The tape time of the change, which a look every few seconds comes after.
-  private func changedAt() -> JSONValue {
+  /// In tape time; a look every few seconds comes after it.
+  private func regimeSince() -> JSONValue {
     guard let seconds = sum(MetricCatalog.strategyModeLastChange.name, of: .signal), seconds > 0,
       seconds < 9e9
     else { return .null }

@@ -25,14 +25,14 @@ struct RealServerTests {
     let before = exporter.exportCount
     exporter.push(points)
     #expect(
-      bench.wait(10) { exporter.exportCount == before + 1 || exporter.errorCount > 0 })
+      bench.wait(60) { exporter.exportCount == before + 1 || exporter.errorCount > 0 })
     try #require(exporter.errorCount == 0, "\(exporter.lastError ?? "")")
   }
 
   private func expectReachable(_ bench: ExportBench, _ exporter: TimeSeriesExporter) {
     var answer: String??
     exporter.checkReachability { answer = .some($0) }
-    #expect(bench.wait(10) { answer != nil })
+    #expect(bench.wait(60) { answer != nil })
     #expect(answer! == nil)
   }
 
@@ -115,7 +115,7 @@ struct RealServerTests {
     let gateway = try RealServer.pushgateway()
     defer { gateway.stop() }
     let bench = try ExportBench()
-    let exporter = bench.exporter(.prometheus, url: gateway.url, timeoutMs: 500)
+    let exporter = bench.exporter(.prometheus, url: gateway.url, timeoutMs: 2000)
     try push(bench, exporter, [samplePoint(1)])
     gateway.signal(SIGSTOP)
     exporter.push([samplePoint(2)])
@@ -231,7 +231,7 @@ struct RealServerTests {
       $0.influxVersion = 1
     }
     wrong.push([samplePoint(2)])
-    #expect(bench.wait(10) { wrong.errorCount == 1 })
+    #expect(bench.wait(60) { wrong.errorCount == 1 })
     #expect(wrong.lastError?.hasPrefix("the server answered 401") == true && wrong.dropped == 1)
   }
 
@@ -254,7 +254,7 @@ struct RealServerTests {
     let server = try RealServer.victoriaMetrics(port: reserved.port)
     defer { server.stop() }
     exporter.push([samplePoint(4, timeNs: 1_721_347_261_000_000_000)])
-    #expect(bench.wait(10) { exporter.pending == 0 })
+    #expect(bench.wait(60) { exporter.pending == 0 })
     #expect(exporter.exportCount == 4 && exporter.dropped == 0)
     let rows = try stored(server)
     #expect(rows.map(\.values) == [[1, 2, 3, 4]])
@@ -289,7 +289,7 @@ struct ScrapedGatewayTests {
     defer { prometheus.stop() }
     var found: JSONValue?
     let query = "/api/v1/query?query=weir_signal_rows_total"
-    bench.wait(15) {
+    bench.wait(60) {
       let answer = try? JSONValue(parsing: prometheus.request("GET", query).body)
       found = answer?["data"]?["result"]?[0]
       return found != nil

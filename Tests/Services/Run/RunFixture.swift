@@ -8,7 +8,7 @@ import Testing
 /// Turns a loop until something holds.
 ///
 /// - Returns: false when it never did.
-func turn(_ loop: EventLoop, seconds: Double = 10, until holds: () -> Bool) -> Bool {
+func turn(_ loop: EventLoop, seconds: Double = 60, until holds: () -> Bool) -> Bool {
   let deadline = EventLoop.monotonicNow() + Int64(seconds * 1e9)
   while !holds() {
     guard EventLoop.monotonicNow() < deadline else { return false }
@@ -62,7 +62,7 @@ final class HeardChild {
 
   deinit { child?.kill() }
 
-  func wait(seconds: Double = 10, until holds: (HeardChild) -> Bool) -> Bool {
+  func wait(seconds: Double = 60, until holds: (HeardChild) -> Bool) -> Bool {
     turn(loop, seconds: seconds) { holds(self) }
   }
 
