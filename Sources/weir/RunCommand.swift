@@ -18,13 +18,15 @@ enum RunCommand {
       'weir ctl' talks to a run; SIGHUP reloads its configuration.
       """,
     options: [
-      .text("enable", "A,B", default: "harvest,signal,broker,report", "services to run"),
+      .text("enable", "A,B", default: "harvest,signal,broker,report,convert",
+        "services to run; also clickhouse, publish, cache, retention"),
       .oneOf("sink", SignalSinkSet.Choice.allCases.map(\.rawValue), default: "dual", "where signals go"),
       .double("minutes", 0.01...1_000_000, "end after so long; default: until stopped"),
       .text("run-dir", "DIR", "folder of the run; default: a new one under ./runs"),
       .text("venue", "embedded|live|testnet|URL", "whose market; default run.venue of the configuration"),
       .text("symbols", "A,B", "instruments; default run.symbols of the configuration"),
       .text("tape", "T", "read this tape instead of harvesting"),
+      .text("stream", "NAME", "receive the tape from this Redis stream instead of harvesting"),
       .integer("seed", 0...Int.max, "seed of the embedded venue's market; default 7"),
       .double("rate", 1...2_000_000, "frames a second of the embedded venue over all symbols"),
       .text("faults", "FILE", "faults of the embedded venue, as of 'weir venue serve'"),
@@ -102,6 +104,12 @@ enum RunCommand {
   private static func source(_ arguments: ParsedArguments, _ run: RunConfiguration) throws
     -> RunOptions.Source
   {
+    if let stream = arguments.text("stream") {
+      for name in ["venue", "seed", "rate", "faults", "tape"] where arguments.has(name) {
+        throw UsageError("--\(name) and --stream both say where the market comes from; give one of the two")
+      }
+      return .stream(stream)
+    }
     if let tape = arguments.text("tape") {
       for name in ["venue", "seed", "rate", "faults"] where arguments.has(name) {
         throw UsageError("--\(name) is for a venue and --tape brings the data; give one of the two")

@@ -138,12 +138,17 @@ enum RunConclusion {
         region = host(venue.webSocket).map { isLoopback($0) ? "local" : $0 } ?? "unknown"
       }
     case .tape(let folder): endpoints = [.init("tape", .string(folder))]
+    case .stream(let name):
+      endpoints = [
+        .init("redis", .string(options.configuration.redis.url)), .init("stream", .string(name)),
+      ]
     }
     let mode =
       switch options.source {
       case .embedded: "embedded"
       case .venue(let name): name == "live" || name == "testnet" ? name : "venue"
       case .tape: "tape"
+      case .stream: "stream"
       }
     let json: JSONValue = .object([
       "schema_version": .integer(1), "run_id": .string(run.record.runID),

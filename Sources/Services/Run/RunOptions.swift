@@ -13,12 +13,15 @@ public struct RunOptions: Sendable {
     case venue(String)
     /// A tape that is there already; nothing is harvested.
     case tape(String)
+    /// The tape that another host publishes to this Redis stream.
+    case stream(String)
 
     var name: String {
       switch self {
       case .embedded: "embedded"
       case .venue(let name): name
       case .tape(let folder): folder
+      case .stream(let name): "stream " + name
       }
     }
   }
@@ -100,7 +103,7 @@ public struct RunOptions: Sendable {
     var plan = ServiceName.allCases.filter { services.contains($0) && $0 != .venue }
     switch source {
     case .embedded: if plan.contains(.harvest) { plan.insert(.venue, at: 0) }
-    case .venue: break
+    case .venue, .stream: break
     case .tape: plan.removeAll { $0 == .harvest }
     }
     return plan
@@ -121,11 +124,22 @@ public struct RunOptions: Sendable {
         symbols.joined(separator: ","), "--truth", folder + "/venue_truth.json", "--supervised",
       ] + (rate.map { ["--rate", "\($0)"] } ?? []) + (faults.map { ["--faults", $0] } ?? [])
     case .harvest:
+      if case .stream(let name) = source {
+        return ["weir", "redis", "receive", "--stream", name, "--group", "run", "--out", tape] + common
+      }
       return [
         "weir", "harvest", "--venue", venueAddress, "--symbols", symbols.joined(separator: ","), "--out",
         tape,
       ] + common
     case .signal: return ["weir", "signal", tape, "--out", folder, "--sink", sink.rawValue] + common
+    case .retention: return ["weir", "gc", folder, "--follow"] + common
+    case .convert: return ["weir", "convert", tape, "--out", folder + "/parquet", "--follow"] + common
+    case .clickhouse:
+      return ["weir", "clickhouse", "load", tape, "--state", folder + "/clickhouse", "--follow"] + common
+    case .publish:
+      let stream = configuration.redis.stream
+      return ["weir", "redis", "publish", tape, "--stream", stream] + common
+    case .cache: return ["weir", "redis", "cache", folder, "--sink", sink.rawValue] + common
     case .broker, .report:
       return ["weir", service.rawValue, "--run", folder, "--sink", sink.rawValue] + common
     }

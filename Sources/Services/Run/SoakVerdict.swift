@@ -19,7 +19,7 @@ public struct SoakVerdict: Sendable {
   public private(set) var lines: [Line] = []
   public var holds: Bool { lines.allSatisfy { $0.outcome != .fail } }
 
-  private static let shutdownOrder = ["report", "broker", "signal", "harvest", "venue"]
+  private static let shutdownOrder = ["report", "broker", "signal", "harvest", "convert", "venue"]
   private static let fields = [
     "run_id", "started_at", "ended_at", "config_hash", "status", "restart_backoff_pattern", "health",
     "harvester_metrics", "resource_usage", "shutdown_order", "timeseries_export", "timeseries_data", "alerts",

@@ -79,21 +79,21 @@ extension Supervision {
     // One that has just been started has nothing that could be old.
     if member.timeNs == 0 {
       let age = nowNs - member.startedNs
-      return member.service == .venue || age <= nsMax ? nil : "no record in \(seconds(age))"
+      return member.service == .venue || member.service.isArchive || age <= nsMax ? nil : "no record in \(seconds(age))"
     }
     switch member.service {
-    case .venue: return nil
+    case .venue, .retention, .convert, .clickhouse, .publish: return nil
     case .harvest:
       if window == .replay { return member.sequence == former ? "no record since the last look" : nil }
       let age = wall.rawValue - member.timeNs
       return age > nsMax ? "newest record is \(seconds(age)) old" : nil
-    case .signal, .broker, .report:
+    case .signal, .broker, .report, .cache:
       guard let upstream = member.service.upstream, let source = self[upstream], source.timeNs > 0 else {
         return nil
       }
       // A tape is read faster than its time went by: whoever still moves is not stale.
       if window == .replay, member.sequence != former { return nil }
-      let behind = source.timeNs - member.timeNs - (member.service == .report ? Self.reportNs : 0)
+      let behind = source.timeNs - member.timeNs - (member.service.readsOnAtEnd ? Self.reportNs : 0)
       return behind > nsMax ? "\(seconds(behind)) behind \(upstream.rawValue)" : nil
     }
   }

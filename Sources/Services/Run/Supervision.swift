@@ -4,7 +4,12 @@ import Core
 public enum ServiceName: String, CaseIterable, Sendable {
   /// The embedded exchange; only when none is configured.
   case venue
+  /// What keeps the tape beyond this machine or day: Parquet, ClickHouse, a Redis stream, and the removal of
+  /// what is kept elsewhere.
+  case retention, convert, clickhouse, publish
   case harvest, signal, broker, report
+  /// The latest signals in Redis.
+  case cache
 
   /// Which services' records it reads.
   var upstream: ServiceName? {
@@ -12,9 +17,22 @@ public enum ServiceName: String, CaseIterable, Sendable {
     case .venue: nil
     case .harvest: .venue
     case .signal: .harvest
-    case .broker, .report: .signal
+    case .broker, .report, .cache: .signal
+    case .retention, .convert, .clickhouse, .publish: nil
     }
   }
+
+  /// It follows the tape at its own pace and can be continued by a later run. The run's end doesn't wait for
+  /// it to catch up, but leaves it running until the harvester has sealed the tape.
+  var isArchive: Bool {
+    switch self {
+    case .retention, .convert, .clickhouse, .publish: true
+    default: false
+    }
+  }
+
+  /// It may be behind when the others are even: it reads on when it is told to end.
+  var readsOnAtEnd: Bool { self == .report || self == .cache }
 }
 
 /// Who runs, who has died, who is started again and when, and in which order all of them end.
@@ -32,7 +50,7 @@ public enum ServiceName: String, CaseIterable, Sendable {
 /// jitter, a limit, both forgotten after a stable period. A service whose beat stays away is killed, and so
 /// becomes a death. The end has two phases: *drain*, upstream first (the harvester closes its sockets and
 /// stays; every consumer reads until its position meets its source's), then *stop*, downstream first: report,
-/// broker, signal, harvest, venue. A consumer that dies while draining is started again to finish.
+/// broker, signal, harvest, archives, venue. A consumer that dies while draining is started again to finish.
 ///
 /// **Bounds.** A drain lasts at most `stop_grace_s`, and each stop as long again; then what is left is killed,
 /// and what was left unread is counted in ``unreadRecords``.
@@ -355,7 +373,7 @@ public struct Supervision: Sendable {
   /// The drain is over when every consumer stands where its source stands, or nothing moves any more.
   private mutating func checkDrain(_ nowNs: Int64) {
     // The embedded venue goes on until it is stopped, as an exchange does.
-    let positions = members.filter { $0.service != .venue }.flatMap {
+    let positions = members.filter { $0.service != .venue && !$0.service.isArchive }.flatMap {
       [$0.sequence, $0.rows, $0.bytesBehind, $0.isRunning ? 1 : 0] as [Int64]
     }
     if positions != drainPosition {
@@ -365,13 +383,12 @@ public struct Supervision: Sendable {
     let harvest = self[.harvest]
     let isSourceDone = harvest == nil || harvest!.isDrained || !harvest!.isRunning
     let consumers = members.filter {
-      $0.service != .venue && $0.service != .harvest && $0.state != .unhealthy
+      $0.service != .venue && $0.service != .harvest && !$0.service.isArchive && $0.state != .unhealthy
     }
     let areUp = consumers.allSatisfy { $0.isReady || $0.state == .stopped }
     // A beat tells of a second ago: positions count once each consumer has been heard after the last change.
     let isQuiet = nowNs - quietSinceNs >= Supervision.quietNs
-    // Reports read on when they are told to end.
-    let areEven = consumers.allSatisfy { $0.service == .report || (backlog($0.service) ?? 0) == 0 }
+    let areEven = consumers.allSatisfy { $0.service.readsOnAtEnd || (backlog($0.service) ?? 0) == 0 }
     isDrainComplete = isSourceDone && areUp && areEven && isQuiet
     guard isDrainComplete || nowNs >= drainEndsNs else { return }
     unreadRecords = backlog(.signal) ?? 0

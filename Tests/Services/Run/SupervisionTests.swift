@@ -101,6 +101,20 @@ struct SupervisionTests {
     #expect(world.supervision.shutdownOrder == [.signal, .harvest, .venue])
   }
 
+  /// What archives the tape is told to end when the harvester has sealed it, and nobody waits for it to be even.
+  @Test func archivesGoBehindTheHarvester() {
+    var world = World([.convert, .clickhouse, .harvest, .signal, .cache])
+    world.supervision.stop(world.nowNs, reason: "test")
+    world.settle()
+    for step in 0..<50 where world.supervision.phase != .done {
+      world.beat(.clickhouse, seq: Int64(step), behind: 1_000_000)
+      world.advance(0.1)
+    }
+    #expect(world.supervision.phase == .done)
+    #expect(world.supervision.isDrainComplete)
+    #expect(world.supervision.shutdownOrder == [.cache, .signal, .harvest, .clickhouse, .convert])
+  }
+
   @Test func aDeadServiceIsBackWithinASecond() throws {
     var world = World()
     world.advance(3)
