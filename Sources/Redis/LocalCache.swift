@@ -46,7 +46,8 @@ public struct LocalCache {
     noteActivity(symbol)
     guard let entry = entries[symbol] else { return .absent }
     let ageNs = max(0, nowNs - entry.storedNs)
-    return entry.isValid && ageNs < lifeNs ? .fresh(entry.value, ageNs: ageNs) : .old(entry.value, ageNs: ageNs)
+    return entry.isValid && ageNs < lifeNs
+      ? .fresh(entry.value, ageNs: ageNs) : .old(entry.value, ageNs: ageNs)
   }
 
   /// - Complexity: O(1) for a symbol that is kept; O(symbolsMax) for a newcomer.

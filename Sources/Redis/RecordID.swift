@@ -12,7 +12,8 @@ public struct RecordID: Comparable, Hashable, Sendable, CustomStringConvertible 
   /// - Returns: nil unless the text is two numbers.
   public init?(_ text: String) {
     let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-    guard parts.count == 2, let sequence = Int64(parts[0]), let part = Int64(parts[1]), sequence >= 0, part >= 0
+    guard parts.count == 2, let sequence = Int64(parts[0]), let part = Int64(parts[1]), sequence >= 0,
+      part >= 0
     else { return nil }
     self.init(sequence, part: part)
   }

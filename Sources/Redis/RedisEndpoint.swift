@@ -56,7 +56,8 @@ public struct RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
     guard !host.isEmpty else { throw Problem(description: "names no host") }
     let path = text[authority.endIndex...]
     self.init(
-      .host(String(host), port: port), database: path.isEmpty || path == "/"
+      .host(String(host), port: port),
+      database: path.isEmpty || path == "/"
         ? 0 : try RedisEndpoint.database(path.dropFirst()))
   }
 

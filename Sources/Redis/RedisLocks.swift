@@ -46,7 +46,8 @@ public struct RedisLocks {
 
   /// - Returns: ``Outcome/held`` when it was ours until now, ``Outcome/taken`` when it had run out before.
   public func release(_ name: String, symbol: String, token: String) -> Outcome {
-    let script = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+    let script =
+      "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
     return outcome { () throws(RedisError) in
       try connection.call("EVAL", script, "1", keys.lock(name, symbol: symbol), token) == .integer(1)
     }

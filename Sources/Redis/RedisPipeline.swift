@@ -19,6 +19,8 @@ public struct RedisPipeline: ~Copyable {
     wire = ByteWriter(capacity: 64 << 10)
   }
 
+  /// Bytes on the wire so far.
+  public var bytes: Int { wire.count }
   public var isEmpty: Bool { count == 0 }
   public var isFull: Bool { count >= commandsMax }
 

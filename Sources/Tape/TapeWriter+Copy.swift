@@ -1,4 +1,5 @@
 import Core
+import Glibc
 
 /// Why a record of another tape cannot be appended to a copy of it.
 public enum TapeCopyError: Error, Equatable, CustomStringConvertible {
@@ -47,7 +48,8 @@ extension TapeWriter {
     }
     guard record.receiveTime.rawValue >= lastReceiveTime else {
       throw .earlier(
-        folder: folder, sequence: record.sequence, last: UnixNanos(lastReceiveTime), found: record.receiveTime)
+        folder: folder, sequence: record.sequence, last: UnixNanos(lastReceiveTime), found: record.receiveTime
+      )
     }
     do throws(TapeError) {
       let mark = try begin(record.receiveTime, line.count)
@@ -76,11 +78,15 @@ extension Tape {
     return RecordHead(anyLayout: slice(line, 0, end)).map { ($0.sequence, UnixNanos($0.receiveTime)) }
   }
 
-  /// Whether the tape's last writer ended it in order: the last segment is sealed then, until a writer
-  /// continues it.
+  /// Whether the tape's last writer ended it in order: nobody writes, and the last segment is sealed.
   ///
+  /// At the end of an hour a segment is sealed before its successor is there, hence the look at the lock.
   /// - Throws: when the folder cannot be listed.
   public static func isFinished(_ folder: String) throws(TapeError) -> Bool {
-    try SegmentFiles.list(folder).last?.hasSeal ?? false
+    guard try SegmentFiles.list(folder).last?.hasSeal == true else { return false }
+    let lock = open(folder + "/.lock", O_RDONLY | O_CLOEXEC)
+    guard lock >= 0 else { return true }
+    defer { close(lock) }
+    return flock(lock, LOCK_SH | LOCK_NB) == 0
   }
 }
