@@ -36,6 +36,8 @@ public final class RedisConnection {
   ) throws(RedisError) {
     self.endpoint = endpoint
     self.timeoutMs = timeoutMs
+    // The library writes by write(2): to a server that has gone it would end the process.
+    signal(SIGPIPE, SIG_IGN)
     let limit = timeval(tv_sec: timeoutMs / 1000, tv_usec: timeoutMs % 1000 * 1000)
     let made: UnsafeMutablePointer<redisContext>? =
       switch endpoint.place {

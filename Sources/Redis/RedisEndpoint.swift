@@ -66,7 +66,7 @@ public struct RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
     let query = text[path.endIndex...]
     while path.hasPrefix("//") { path = path.dropFirst() }
     // sockaddr_un holds 107 bytes and a zero.
-    guard path.hasPrefix("/"), path.utf8.count <= 107 else {
+    guard path.hasPrefix("/"), !path.hasSuffix("/"), path.utf8.count <= 107 else {
       throw Problem(description: "must name the socket by its absolute path of at most 107 bytes")
     }
     var database = 0

@@ -24,7 +24,7 @@ public final class RedisServer {
   }
 
   deinit {
-    stop()
+    kill()
     try? FileManager.default.removeItem(atPath: folder)
   }
 
@@ -59,7 +59,7 @@ public final class RedisServer {
     throw RealServer.Failure(description: "redis-server gives no answer: \(log.suffix(1000))")
   }
 
-  /// Kills it as a power cut would kill a process.
+  /// Ends it by SIGKILL, and waits: a server in a scratch folder has nothing to put in order.
   public func kill() {
     guard process.isRunning else { return }
     Foundation.kill(pid, SIGKILL)
@@ -67,15 +67,6 @@ public final class RedisServer {
   }
 
   public func signal(_ number: Int32) { if process.isRunning { Foundation.kill(pid, number) } }
-
-  public func stop() {
-    guard process.isRunning else { return }
-    Foundation.kill(pid, SIGCONT)
-    Foundation.kill(pid, SIGTERM)
-    let deadline = Date().addingTimeInterval(5)
-    while process.isRunning, Date() < deadline { usleep(5000) }
-    kill()
-  }
 
   /// Says one line of the inline protocol on a connection of its own.
   ///
