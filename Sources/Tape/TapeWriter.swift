@@ -166,7 +166,7 @@ public struct TapeWriter: ~Copyable {
   }
 
   /// Makes room and settles the record's time. Nothing of the record is taken if this throws.
-  private mutating func begin(_ receiveTime: UnixNanos, _ payloadBytes: Int) throws(TapeError) -> Int {
+  mutating func begin(_ receiveTime: UnixNanos, _ payloadBytes: Int) throws(TapeError) -> Int {
     precondition(!isFinished, "append after finish")
     if payloadBytes >= Tape.recordBytesMax {
       throw .recordTooLong(bytes: payloadBytes, bytesMax: Tape.recordBytesMax)
@@ -192,7 +192,7 @@ public struct TapeWriter: ~Copyable {
     pending.append("\"," as StaticString)
   }
 
-  private mutating func end(
+  mutating func end(
     _ mark: Int, _ kind: RecordKind, symbolName: UnsafeRawBufferPointer?
   ) throws(TapeError) -> Int64 {
     pending.append(byte: 0x0A)

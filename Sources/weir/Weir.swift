@@ -7,6 +7,7 @@ struct Weir {
     commands: [
       RunCommand.command, CtlCommand.command, SoakCommand.command, AlertsCommand.command,
       HarvestCommand.command, SignalCommand.command, BrokerCommand.command, ReportCommand.command,
+      RedisCommand.command,
       ReplayCommand.command, EvaluateCommand.command, TuneCommand.command, ImportCommand.command,
       VenueCommand.command, TapeCommand.command, ParityCommand.command, ConfigCommand.command,
       DoctorCommand.command,

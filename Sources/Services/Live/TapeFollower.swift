@@ -137,7 +137,7 @@ public final class TapeFollower {
 }
 
 /// The tape's inotify descriptor on the loop.
-private final class TapeWatch: EventSource {
+final class TapeWatch: EventSource {
   private var tailer: TapeTailer
   private var hasGrown = false
   private(set) var failure: TapeError?
