@@ -10,7 +10,7 @@ struct Weir {
       RedisCommand.command,
       ReplayCommand.command, EvaluateCommand.command, TuneCommand.command, ImportCommand.command,
       VenueCommand.command, TapeCommand.command, ParityCommand.command, ConfigCommand.command,
-      DoctorCommand.command,
+      DoctorCommand.command, ConvertCommand.command,
     ])
 
   static func main() { tool.main() }
