@@ -62,7 +62,11 @@ public final class DuckDBDatabase {
   /// From now on only the folders of the options can be touched, and no setting can be changed.
   public func lock() throws(DuckDBError) {
     if let folders = options.folders {
-      try run("SET allowed_directories = \(SQLText.list(folders.map { $0.hasSuffix("/") ? $0 : $0 + "/" }))")
+      // Patterns are judged as they are written, before they are matched.
+      let names = folders.flatMap { [$0, SQLText.pattern(ofPath: $0)] }.map {
+        $0.hasSuffix("/") ? $0 : $0 + "/"
+      }
+      try run("SET allowed_directories = \(SQLText.list(names))")
       try run("SET enable_external_access = false")
     }
     try run("SET lock_configuration = true")

@@ -22,8 +22,7 @@ public enum SQLText {
     for character in path {
       switch character {
       case "*", "?", "[": result += "[\(character)]"
-      // A backslash escapes in patterns but not within brackets of its own.
-      case "\\": result += "[\\\\]"
+      case "\\": result += "\\\\"
       default: result.append(character)
       }
     }

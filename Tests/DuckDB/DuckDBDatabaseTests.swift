@@ -32,11 +32,15 @@ struct DuckDBDatabaseTests {
     ("''", .text("")), ("true", .boolean(true)), ("false", .boolean(false)),
     ("DATE '1969-12-31'", .date(-1)),
     ("TIMESTAMP '1970-01-01 00:00:01.5'", .timestamp(1_500_000, perSecond: 1_000_000)),
-    ("make_timestamp_ns(1721347020984480942)", .timestamp(1_721_347_020_984_480_942, perSecond: 1_000_000_000)),
+    (
+      "make_timestamp_ns(1721347020984480942)",
+      .timestamp(1_721_347_020_984_480_942, perSecond: 1_000_000_000)
+    ),
     ("CAST('1970-01-01 00:00:02' AS TIMESTAMP_S)", .timestamp(2, perSecond: 1)),
     ("CAST('1970-01-01 00:00:02' AS TIMESTAMP_MS)", .timestamp(2000, perSecond: 1000)),
     ("NULL", .null), ("CAST(NULL AS DECIMAL(18, 8))", .null), ("CAST(NULL AS VARCHAR)", .null),
-    ("[1, NULL, 3]", .text("[1, NULL, 3]")), ("{'a': 1}", .text("{'a': 1}")), ("INTERVAL 2 HOURS", .text("02:00:00")),
+    ("[1, NULL, 3]", .text("[1, NULL, 3]")), ("{'a': 1}", .text("{'a': 1}")),
+    ("INTERVAL 2 HOURS", .text("02:00:00")),
     ("TIME '10:11:12'", .text("10:11:12")), ("CAST('b' AS ENUM('a', 'b'))", .text("b")),
     ("CAST('f1d1ca4f-31aa-4e65-9f01-87f0f6a28770' AS UUID)", .text("f1d1ca4f-31aa-4e65-9f01-87f0f6a28770")),
   ])
@@ -83,7 +87,8 @@ struct DuckDBDatabaseTests {
   }
 
   @Test(arguments: [
-    ("SELECT bogus FROM range(3)", "bogus"), ("SELEC 1", "SELEC"), ("SELECT 1; SELECT 2", "multiple"), ("", ""),
+    ("SELECT bogus FROM range(3)", "bogus"), ("SELEC 1", "SELEC"), ("SELECT 1; SELECT 2", "multiple"),
+    ("", "statement"),
     ("SELECT CAST('x' AS INTEGER)", "x"), ("SELECT * FROM read_csv('/etc/passwd')", "disabled"),
     ("COPY (SELECT 1) TO '/tmp/weir-never.csv'", "disabled"), ("SET threads = 3", "locked"),
     ("INSTALL httpfs", "disabled"), ("ATTACH '/tmp/weir-never.db'", "disabled"),
@@ -145,7 +150,8 @@ struct DuckDBDatabaseTests {
   @Test func memoryIsBounded() throws {
     let database = try DuckDBDatabase(DuckDBOptions(memoryMegabytesMax: 64))
     #expect(throws: DuckDBError.self) {
-      try database.run("CREATE TABLE t AS SELECT 'some text that takes its room ' || i FROM range(9000000) AS r(i)")
+      try database.run(
+        "CREATE TABLE t AS SELECT 'some text that takes its room ' || i FROM range(9000000) AS r(i)")
     }
     #expect(try database.value("SELECT 1") == .integer(1))
   }
