@@ -16,13 +16,12 @@ public enum SQLText {
     "[" + texts.map(literal).joined(separator: ", ") + "]"
   }
 
-  /// A path as a pattern that matches it alone.
+  /// A path as a pattern that matches it alone. DuckDB has no pattern for a backslash: such a path is not found.
   public static func pattern(ofPath path: String) -> String {
     var result = ""
     for character in path {
       switch character {
       case "*", "?", "[": result += "[\(character)]"
-      case "\\": result += "\\\\"
       default: result.append(character)
       }
     }

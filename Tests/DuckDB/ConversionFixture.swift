@@ -13,13 +13,14 @@ struct ConversionFixture {
   static let hour = UnixNanos(1_721_343_600_000_000_000)  // 2024-07-18T23
   static let stems = ["2024-07-18T23", "2024-07-19T00", "2024-07-19T01"]
 
-  init(seed: UInt64 = 1, isConverted: Bool = true) throws {
+  /// - Parameter steps: of each hour; about seven records a step.
+  init(seed: UInt64 = 1, steps: Int = 60, isConverted: Bool = true) throws {
     folder = try TemporaryFolder()
-    try writeTape(seed: seed)
+    try writeTape(seed: seed, steps: steps)
     if isConverted { try convert() }
   }
 
-  private func writeTape(seed: UInt64) throws {
+  private func writeTape(seed: UInt64, steps: Int) throws {
     var random = SeededRandom(seed: seed)
     var writer = try TapeWriter(folder: tape, options: .init(fsync: .none))
     func add(_ text: String, _ time: Int64) throws {
@@ -32,7 +33,7 @@ struct ConversionFixture {
     }
     var id = 1
     for hour in 0..<3 {
-      for step in 0..<300 {
+      for step in 0..<steps {
         let time =
           ConversionFixture.hour.rawValue + Int64(hour) * Nanoseconds.hour + Int64(step) * 700_000_000
         let ms = time / 1_000_000 - Int64(random.below(2000))

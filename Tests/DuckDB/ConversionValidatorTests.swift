@@ -10,16 +10,17 @@ struct ConversionValidatorTests {
   private static let trades = "kind=trade/date=2024-07-19/symbol=ETHUSDT/hour=00.parquet"
 
   @Test func whatIsEqualMatches() throws {
-    let fixture = try ConversionFixture()
+    // Depth files of more rows than DuckDB's vectors.
+    let fixture = try ConversionFixture(steps: 1000)
     let verdict = try fixture.validate()
     #expect(verdict.isMatch && verdict.isHashEqual, "\(verdict.json.text(pretty: true))")
     #expect(verdict.differences.isEmpty && verdict.missingFields.isEmpty)
     #expect(verdict.rowsTape == verdict.rowsParquet)
-    #expect(verdict.rowsTape[.bookTicker] == 1800 && verdict.rowsTape[.trade] == 1836)
-    #expect(verdict.rowsTape[.other] == 18)
+    #expect(verdict.rowsTape[.bookTicker] == 6000 && verdict.rowsTape[.trade] == 6120)
+    #expect(verdict.rowsTape[.other] == 60)
     #expect(verdict.segments == 3 && verdict.segmentsOpen == 0)
     #expect(verdict.json["schema_version"]?.integer == 1)
-    #expect(verdict.json["nulls"]?["book_ticker"]?["exchange_ns"]?.integer == 900)
+    #expect(verdict.json["nulls"]?["book_ticker"]?["exchange_ns"]?.integer == 3000)
     #expect(verdict.json["content_hash"]?.text?.utf8.count == 64)
     #expect(try fixture.validate(checksSeals: false).isMatch)
   }
@@ -58,12 +59,12 @@ struct ConversionValidatorTests {
 
   @Test func aMissingRowIsFound() throws {
     let fixture = try ConversionFixture()
-    try fixture.rewrite(ConversionValidatorTests.trades, "SELECT * FROM t WHERE rowid <> 77")
+    try fixture.rewrite(ConversionValidatorTests.trades, "SELECT * FROM t WHERE rowid <> 37")
     let verdict = try fixture.validate()
     #expect(!verdict.isMatch && !verdict.isHashEqual)
     #expect(verdict.rowsParquet[.trade] == verdict.rowsTape[.trade]! - 1)
     #expect(
-      try differences(fixture) == ["\(ConversionValidatorTests.trades)||it has 299 rows, the tape 300"])
+      try differences(fixture) == ["\(ConversionValidatorTests.trades)||it has 59 rows, the tape 60"])
   }
 
   @Test func twoRowsInTheOtherOrderAreFound() throws {
@@ -78,7 +79,7 @@ struct ConversionValidatorTests {
   @Test(arguments: [
     ("SELECT * REPLACE (quantity AS price, price AS quantity) FROM t", ["price", "quantity"]),
     ("SELECT * REPLACE (price + CAST(0.00000001 AS DECIMAL(9, 8)) AS price) FROM t WHERE true", ["price"]),
-    ("SELECT * REPLACE (CASE WHEN rowid = 299 THEN NULL ELSE recv_ns END AS recv_ns) FROM t", ["recv_ns"]),
+    ("SELECT * REPLACE (CASE WHEN rowid = 59 THEN NULL ELSE recv_ns END AS recv_ns) FROM t", ["recv_ns"]),
     ("SELECT * REPLACE (CASE WHEN rowid = 3 THEN 'agg_tradf' ELSE kind END AS kind) FROM t", ["kind"]),
     (
       "SELECT * REPLACE (CASE WHEN rowid = 3 THEN NOT is_market ELSE is_market END AS is_market) FROM t",
@@ -143,7 +144,7 @@ struct ConversionValidatorTests {
     try Files.writeAtomically(path + ".tmp", "half")
     #expect(
       Set(try differences(fixture)) == [
-        "\(ConversionValidatorTests.trades)||it is missing; the tape has 300 rows for it",
+        "\(ConversionValidatorTests.trades)||it is missing; the tape has 60 rows for it",
         "\(extra)||no conversion record names it",
       ])
   }
@@ -203,13 +204,13 @@ struct ConversionValidatorTests {
     #expect(try fixture.validate().isMatch)
     try fixture.copy(
       database,
-      "SELECT * REPLACE (CASE WHEN rowid = 450 THEN price + 1 ELSE price END AS price) FROM "
+      "SELECT * REPLACE (CASE WHEN rowid = 90 THEN price + 1 ELSE price END AS price) FROM "
         + "(SELECT * REPLACE (price AS price), rowid FROM t)", "\(folder)/day.parquet")
     let found = try differences(fixture)
     #expect(found.contains { $0.hasPrefix("\(folder)/day.parquet|price|") })
     #expect(!found.contains { $0.contains("symbol|its values in the hour 00") })
-    try fixture.copy(database, "SELECT * FROM t WHERE rowid < 599", "\(folder)/day.parquet")
-    #expect(try differences(fixture) == ["\(folder)/day.parquet||it has 599 rows, the tape 600"])
+    try fixture.copy(database, "SELECT * FROM t WHERE rowid < 119", "\(folder)/day.parquet")
+    #expect(try differences(fixture) == ["\(folder)/day.parquet||it has 119 rows, the tape 120"])
   }
 
   @Test func foldersThatHoldNothingAreToldApart() throws {

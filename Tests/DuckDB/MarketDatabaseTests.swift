@@ -16,7 +16,7 @@ struct MarketDatabaseTests {
 
   @Test(arguments: [("bars_1s", Nanoseconds.second), ("bars_1m", Nanoseconds.minute)])
   func barsEqualTheStreamingOnes(_ view: String, _ widthNs: Int64) throws {
-    let fixture = try ConversionFixture(seed: 5)
+    let fixture = try ConversionFixture(seed: 5, steps: 300)
     let streamed = try fixture.bars(widthNs: widthNs)
     #expect(streamed.count > 20)
     for source in [MarketDatabase.Source.parquet(folder: fixture.tables), .tape(folder: fixture.tape)] {
@@ -51,8 +51,8 @@ struct MarketDatabaseTests {
       let sql = "SELECT * FROM \(kind.name) ORDER BY \(order)"
       #expect(try converted.rows(sql) == direct.rows(sql), "\(kind)")
     }
-    #expect(try converted.value("SELECT count(*) FROM trades") == .integer(1818))
-    #expect(try converted.value("SELECT count(*) FROM trade WHERE kind = 'duplicate'") == .integer(18))
+    #expect(try converted.value("SELECT count(*) FROM trades") == .integer(366))
+    #expect(try converted.value("SELECT count(*) FROM trade WHERE kind = 'duplicate'") == .integer(6))
     #expect(
       try converted.value("SELECT count(*) FROM book_tops WHERE ofi IS NULL") == .integer(2),
       "the first of each")

@@ -13,10 +13,15 @@ struct ConversionRecord: Equatable {
   var schemaVersion: Int64
   var segment: SegmentStem
   var sealSHA256: String?
+  /// Of the bytes that were converted, where it is said.
+  var sha256: String?
   var records: Int64
   var firstSequence: Int64
   var lastSequence: Int64
   var files: [File]
+
+  /// Where it lies, relative to the tables' folder.
+  var path: String { "\(ConversionRecord.folder)/\(segment.text).json" }
 
   /// The records of a folder by segment, and those that cannot be understood, by path.
   static func all(in root: String) -> (records: [SegmentStem: ConversionRecord], unreadable: [String]) {
@@ -47,6 +52,7 @@ struct ConversionRecord: Equatable {
     firstSequence = first
     lastSequence = last
     sealSHA256 = json["seal_sha256"]?.text
+    sha256 = json["sha256"]?.text
     self.files = []
     for file in files {
       guard let path = file["path"]?.text, let rows = file["rows"]?.integer,

@@ -49,11 +49,10 @@ public struct ConversionValidator {
     var parts: [Part]
   }
 
-  private let tape: String
   private let folder: ParquetFolder
   private let checksSeals: Bool
   private let database: DuckDBDatabase
-  private let segments: [(stem: SegmentStem, isSealed: Bool)]
+  private let segments: [(tape: TapeSegment, stem: SegmentStem)]
   private let records: [SegmentStem: ConversionRecord]
   private var verdict = ConversionVerdict()
   private var days: [String: Day] = [:]
@@ -66,17 +65,12 @@ public struct ConversionValidator {
   /// - Throws: ``Failure``, ``DuckDBError``, `FileError`
   public init(tape: String, folder: String, checksSeals: Bool = true) throws {
     guard let found = ParquetFolder(folder) else { throw Failure.noTables(folder: folder) }
-    let names = try Files.list(tape)
-    let stems = Set(
-      names.compactMap { name -> SegmentStem? in
-        guard name.hasSuffix(".ndjson") || name.hasSuffix(".ndjson.zst") else { return nil }
-        return SegmentStem(String(name.prefix { $0 != "." }))
-      })
-    guard !stems.isEmpty else { throw Failure.noSegments(tape: tape) }
-    self.tape = tape
+    segments = try Tape.segments(tape).compactMap { segment in
+      SegmentStem(segment.stem).map { (segment, $0) }
+    }
+    guard !segments.isEmpty else { throw Failure.noSegments(tape: tape) }
     self.folder = found
     self.checksSeals = checksSeals
-    segments = stems.sorted().map { ($0, names.contains($0.text + ".seal.json")) }
     let (records, unreadable) = ConversionRecord.all(in: found.root)
     self.records = records
     for path in unreadable { verdict.note(path, "it cannot be understood; convert the segment again") }
@@ -115,7 +109,7 @@ public struct ConversionValidator {
 
   private mutating func checkRecords() {
     for (stem, record) in records.sorted(by: { $0.key < $1.key }) {
-      let path = "\(ConversionRecord.folder)/\(stem.text).json"
+      let path = record.path
       verdict.schemaVersions.insert("\(record.schemaVersion)")
       if record.schemaVersion != TableSchema.version {
         verdict.note(path, "its schema version is \(record.schemaVersion) instead of \(TableSchema.version)")
@@ -129,96 +123,73 @@ public struct ConversionValidator {
   // MARK: The tape
 
   private mutating func compareSegments(_ progress: (Int64) -> Void) throws {
-    var reader = try TapeReader(folder: tape)
-    var projection = TapeProjection(grouping: .bySymbol, reading: .plain)
-    var digests: [Int: TableDigest] = [:]
-    var hash = SHA256Stream()
-    var current = -1
     var recordsBefore: Int64 = 0
-    while let block = try reader.nextBlock() {
-      let index = reader.report.segments - 1
-      if index != current {
-        if current >= 0 {
-          try finish(
-            segments[current], projection, &digests, hash.hexadecimal(),
-            projection.recordCount - recordsBefore)
+    for (segment, stem) in segments {
+      try compareDays(before: stem.date)
+      guard let record = records[stem] else {
+        if segment.isSealed {
+          verdict.segments += 1
+          verdict.note(stem.text, "this closed segment of the tape is not converted")
+        } else {
+          verdict.segmentsOpen += 1
         }
-        // A segment that began after the folder was listed.
-        if index >= segments.count { return }
-        for skipped in (current + 1)..<index { try finishEmpty(segments[skipped]) }
-        current = index
-        recordsBefore = projection.recordCount
-        hash = SHA256Stream()
-        projection.beginSegment()
+        continue
       }
-      if checksSeals { hash.update(block) }
+      verdict.segments += 1
+      recordsBefore += try compare(segment, record) { progress(recordsBefore + $0) }
+    }
+  }
+
+  /// - Returns: the segment's records.
+  private mutating func compare(
+    _ segment: TapeSegment, _ record: ConversionRecord, progress: (Int64) -> Void
+  ) throws -> Int64 {
+    var reader = try TapeSegmentReader(segment, hashes: checksSeals)
+    var projection = TapeProjection(grouping: .bySymbol, reading: .plain)
+    var digests: [TableDigest] = []
+    while let block = try reader.nextBlock() {
       projection.take(block)
-      for (place, batch) in projection.batches.enumerated() where batch.rowCount > 0 {
-        digests[place, default: TableDigest(batch.schema)].add(batch)
+      for (place, batch) in projection.batches.enumerated() {
+        if place == digests.count { digests.append(TableDigest(batch.schema)) }
+        digests[place].add(batch)
         batch.removeAll()
       }
       progress(projection.recordCount)
     }
-    if current >= 0 {
-      try finish(
-        segments[current], projection, &digests, hash.hexadecimal(), projection.recordCount - recordsBefore)
+    if let damage = reader.damage {
+      verdict.note(record.segment.text, "the tape's segment cannot be read to its end: \(damage)")
     }
-    for skipped in segments.indices.dropFirst(current + 1) { try finishEmpty(segments[skipped]) }
-    for damaged in reader.report.damagedSegments {
-      verdict.note(damaged, "the tape's segment cannot be read to its end")
-    }
-  }
-
-  private mutating func finishEmpty(_ segment: (stem: SegmentStem, isSealed: Bool)) throws {
-    var none: [Int: TableDigest] = [:]
-    try finish(segment, TapeProjection(grouping: .bySymbol), &none, SHA256Stream().hexadecimal(), 0)
-  }
-
-  private mutating func finish(
-    _ segment: (stem: SegmentStem, isSealed: Bool), _ projection: borrowing TapeProjection,
-    _ digests: inout [Int: TableDigest], _ sha256: String, _ recordCount: Int64
-  ) throws {
-    defer { digests.removeAll() }
-    try compareDays(before: segment.stem.date)
-    guard let record = records[segment.stem] else {
-      if segment.isSealed {
-        verdict.segments += 1
-        verdict.note(segment.stem.text, "this closed segment of the tape is not converted")
-      } else {
-        verdict.segmentsOpen += 1
-      }
-      return
-    }
-    verdict.segments += 1
-    checkSeal(segment, record, sha256, recordCount)
+    checkSeal(segment, record, checksSeals ? reader.sha256() : nil, projection.recordCount)
     // In the order of kinds and symbols, so that differences come in a stable order.
-    let parts = digests.keys.map { ($0, projection.batches[$0].schema.kind, projection.batches[$0].symbol) }
-      .sorted { ($0.1.rawValue, $0.2 ?? "") < ($1.1.rawValue, $1.2 ?? "") }
-    for (place, kind, symbol) in parts {
-      compare(kind, symbol, record, digests[place]!.finish())
+    let parts = projection.batches.enumerated().sorted {
+      ($0.element.schema.kind.rawValue, $0.element.symbol ?? "")
+        < ($1.element.schema.kind.rawValue, $1.element.symbol ?? "")
     }
+    for (place, batch) in parts { compare(batch.schema.kind, batch.symbol, record, digests[place].finish()) }
+    return projection.recordCount
   }
 
   private mutating func checkSeal(
-    _ segment: (stem: SegmentStem, isSealed: Bool), _ record: ConversionRecord, _ sha256: String,
-    _ recordCount: Int64
+    _ segment: TapeSegment, _ record: ConversionRecord, _ sha256: String?, _ recordCount: Int64
   ) {
-    let path = "\(ConversionRecord.folder)/\(segment.stem.text).json"
+    let path = record.path
     if record.records != recordCount {
       verdict.note(path, "it says \(record.records) records, the tape has \(recordCount)")
     }
-    guard segment.isSealed else { return }
-    let sealPath = "\(segment.stem.text).seal.json"
-    guard let bytes = try? Files.read("\(tape)/\(sealPath)", bytesMax: 1 << 20),
-      let json = bytes.withUnsafeBytes({ try? JSONValue(parsing: $0) }), let seal = TapeSeal(json: json)
-    else {
-      verdict.note(sealPath, "the tape's seal cannot be understood")
+    guard segment.isSealed else {
+      if let sha256, let converted = record.sha256, converted != sha256 {
+        verdict.note(path, "the open segment has changed since it was converted; convert it again")
+      }
       return
     }
-    if checksSeals, seal.sha256 != sha256 {
-      verdict.note(segment.stem.text, "the segment's bytes are not those of its seal")
+    guard let seal = try? segment.seal() else {
+      return verdict.note(record.segment.text, "the tape's seal cannot be understood")
     }
-    if record.sealSHA256 != seal.sha256 {
+    if let sha256, seal.sha256 != sha256 {
+      verdict.note(record.segment.text, "the segment's bytes are not those of its seal")
+    }
+    // Of a segment that was open when it was converted the record has only the hash of the bytes.
+    if record.sealSHA256 ?? record.sha256 != seal.sha256 {
       verdict.note(path, "it was made of another tape: its seal_sha256 is not that of the segment")
     }
     if record.firstSequence != seal.firstSequence || record.lastSequence != seal.lastSequence {
