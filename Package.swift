@@ -35,7 +35,7 @@ let package = Package(
     module("Tables", ["Core", "Tape", "Binance", "CCrypto"]),
     module("Parquet", ["Core", "Tables", "CZstd"]),
     .target(name: "CDuckDB"),
-    module("DuckDB", ["Core", "Tables", "CDuckDB"]),
+    module("DuckDB", ["Core", "Tape", "Tables", "CDuckDB"]),
     module("ClickHouse", ["Core", "Tables", "Net", "CZstd", "CZlib"]),
     // Without pkgConfig: hiredis.pc names a flag that the package manager refuses.
     .systemLibrary(name: "CRedis"),

@@ -2,10 +2,10 @@ import CCrypto
 import Core
 
 /// SHA-256 over a stream of bytes (OpenSSL's EVP).
-struct SHA256Stream: ~Copyable {
+package struct SHA256Stream: ~Copyable {
   private let context: OpaquePointer
 
-  init() {
+  package init() {
     guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
       preconditionFailure("OpenSSL offers no SHA-256")
     }
@@ -14,14 +14,14 @@ struct SHA256Stream: ~Copyable {
 
   deinit { EVP_MD_CTX_free(context) }
 
-  mutating func update(_ bytes: UnsafeRawBufferPointer) {
+  package mutating func update(_ bytes: UnsafeRawBufferPointer) {
     guard bytes.count > 0 else { return }
     let result = EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
     precondition(result == 1)
   }
 
   /// The digest of the bytes so far, lower-case hexadecimal; more bytes may follow.
-  func hexadecimal() -> String {
+  package func hexadecimal() -> String {
     guard let copy = EVP_MD_CTX_new() else { preconditionFailure("out of memory") }
     defer { EVP_MD_CTX_free(copy) }
     var digest = [UInt8](repeating: 0, count: 32)
