@@ -47,7 +47,8 @@ public struct InsertCutter {
     var slice: Int64 = 0
   }
 
-  public let bounds: Bounds
+  /// To be changed only where nothing is open.
+  public var bounds: Bounds
   private let schema: ClickHouseSchema
   private var encoders: [RowEncoder]
   private var open: [Open]

@@ -14,6 +14,7 @@ public struct LoadPosition: Equatable {
   /// `2024-07-18T23`
   public var segment: String
   public var segmentFirstSequence: Int64
+  public var segmentFirstReceiveNs: Int64
   public var sequence: Int64
   /// The bounds in force in this segment; others begin with the next one.
   public var bounds: InsertCutter.Bounds
@@ -25,13 +26,14 @@ public struct LoadPosition: Equatable {
 
   public init(
     tape: String, server: String, database: String, segment: String, segmentFirstSequence: Int64,
-    bounds: InsertCutter.Bounds
+    segmentFirstReceiveNs: Int64, bounds: InsertCutter.Bounds
   ) {
     self.tape = tape
     self.server = server
     self.database = database
     self.segment = segment
     self.segmentFirstSequence = segmentFirstSequence
+    self.segmentFirstReceiveNs = segmentFirstReceiveNs
     self.bounds = bounds
     sequence = segmentFirstSequence - 1
     places = [:]
@@ -55,7 +57,8 @@ public struct LoadPosition: Equatable {
     return .object([
       "version": .integer(LoadPosition.version), "tape": .string(tape), "server": .string(server),
       "database": .string(database), "segment": .string(segment),
-      "segment_first_seq": .integer(segmentFirstSequence), "seq": .integer(sequence),
+      "segment_first_seq": .integer(segmentFirstSequence),
+      "segment_first_recv_ns": .integer(segmentFirstReceiveNs), "seq": .integer(sequence),
       "rows_max": .integer(bounds.rowsMax), "bytes_max": .integer(bounds.bytesMax),
       "slice_ns": .integer(bounds.sliceNs), "tables": places(self.places), "promises": places(promises),
       "quotes": .object(
@@ -72,13 +75,14 @@ public struct LoadPosition: Equatable {
     guard json["version"]?.integer == Int64(LoadPosition.version), let tape = json["tape"]?.text,
       let server = json["server"]?.text, let database = json["database"]?.text,
       let segment = json["segment"]?.text, let first = json["segment_first_seq"]?.integer,
+      let firstReceiveNs = json["segment_first_recv_ns"]?.integer,
       let sequence = json["seq"]?.integer, let rowsMax = json["rows_max"]?.integer, rowsMax > 0,
       let bytesMax = json["bytes_max"]?.integer, bytesMax > 0, let sliceNs = json["slice_ns"]?.integer,
       sliceNs > 0, let quotes = json["quotes"]?.members
     else { return nil }
     self.init(
       tape: tape, server: server, database: database, segment: segment, segmentFirstSequence: first,
-      bounds: .init(rowsMax: Int(rowsMax), bytesMax: Int(bytesMax), sliceNs: sliceNs))
+      segmentFirstReceiveNs: firstReceiveNs, bounds: .init(rowsMax: Int(rowsMax), bytesMax: Int(bytesMax), sliceNs: sliceNs))
     self.sequence = sequence
     func places(_ json: JSONValue?) -> [TableKind: RowPlace]? {
       guard let members = json?.members else { return nil }

@@ -8,7 +8,7 @@ struct Weir {
       RunCommand.command, CtlCommand.command, SoakCommand.command, AlertsCommand.command,
       HarvestCommand.command, SignalCommand.command, BrokerCommand.command, ReportCommand.command,
       ReplayCommand.command, EvaluateCommand.command, TuneCommand.command, ImportCommand.command,
-      VenueCommand.command, TapeCommand.command, ParityCommand.command, ConfigCommand.command,
+      VenueCommand.command, TapeCommand.command, ClickHouseCommand.command, ParityCommand.command, ConfigCommand.command,
       DoctorCommand.command,
     ])
 
