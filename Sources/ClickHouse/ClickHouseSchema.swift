@@ -105,7 +105,7 @@ public struct ClickHouseSchema: Sendable {
 
   /// The statement whose body is rows of ``columns(_:)``.
   public func insert(_ kind: TableKind) -> String {
-    let names = columns(kind).map(\.name).joined(separator: ", ")
+    let names = columns(kind).map { "`\($0.name)`" }.joined(separator: ", ")
     return "INSERT INTO \(database).\(kind.name) (\(names)) FORMAT RowBinary"
   }
 
@@ -151,7 +151,7 @@ public struct ClickHouseSchema: Sendable {
 
   private func table(_ kind: TableKind) -> [String] {
     let columns = columns(kind).map { column in
-      "  \(column.name) \(column.type)" + (dialect == .modern ? " CODEC(\(column.codec))" : "")
+      "  `\(column.name)` \(column.type)" + (dialect == .modern ? " CODEC(\(column.codec))" : "")
     }
     let days = ttlDays[kind] ?? 0
     let ttl = dialect == .modern && days > 0 ? "\nTTL toDateTime(ts) + INTERVAL \(days) DAY" : ""

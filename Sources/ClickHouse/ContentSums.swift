@@ -93,7 +93,7 @@ public struct ContentSums: Equatable, Sendable {
     for (index, column) in columns.enumerated() {
       let number = number(column)
       parts.append(contentsOf: [
-        column.isNullable && column.name != "symbol" ? "countIf(isNull(\(column.name)))" : "0",
+        column.isNullable && column.name != "symbol" ? "countIf(isNull(`\(column.name)`))" : "0",
         "sum(\(number))", "sum(\(number) * toUInt64(seq % \(weightModulus) + 1))",
       ])
       mixed.append("\(number) * toUInt64(\(2 * index + 1))")
@@ -107,17 +107,16 @@ public struct ContentSums: Equatable, Sendable {
 
   private static func number(_ column: TableColumn) -> String {
     let isNullable = column.isNullable && column.name != "symbol"
+    let name = "`\(column.name)`"
     switch column.type {
-    case .integer, .boolean:
-      return isNullable ? "toUInt64(ifNull(\(column.name), 0))" : "toUInt64(\(column.name))"
+    case .integer, .boolean: return isNullable ? "toUInt64(ifNull(\(name), 0))" : "toUInt64(\(name))"
     case .decimal:
-      let value = isNullable ? "ifNull(\(column.name), toDecimal64(0, 8))" : column.name
+      let value = isNullable ? "ifNull(\(name), toDecimal64(0, 8))" : name
       return "toUInt64(toInt64(toDecimal128(\(value), 8) * 100000000))"
     case .name, .text:
       // A sum over rows that are null here must still be a number.
       return isNullable
-        ? "if(isNull(\(column.name)), toUInt64(0), sipHash64(ifNull(\(column.name), '')))"
-        : "sipHash64(\(column.name))"
+        ? "if(isNull(\(name)), toUInt64(0), sipHash64(ifNull(\(name), '')))" : "sipHash64(\(name))"
     }
   }
 

@@ -10,7 +10,7 @@ struct SchemaTests {
     let schema = try ClickHouseSchema(database: "weir", dialect: .modern, ttlDays: [.depth: 30])
     let depth = try #require(schema.statements.first { $0.contains("weir.depth\n") })
     for part in [
-      "symbol LowCardinality(String) CODEC(ZSTD(6))", "price Decimal(18, 8) CODEC(Delta(8), ZSTD(6))",
+      "`symbol` LowCardinality(String) CODEC(ZSTD(6))", "`price` Decimal(18, 8) CODEC(Delta(8), ZSTD(6))",
       "PARTITION BY toDate(ts)", "ORDER BY (symbol, ts, seq)", "TTL toDateTime(ts) + INTERVAL 30 DAY",
       "non_replicated_deduplication_window",
     ] {

@@ -33,17 +33,14 @@ extension RealServer {
     }
   }
 
-  /// Where the packages of the conformance tests are, with chdb and pyarrow among them; nil without them.
+  /// The Python of the conformance tests, with chdb among its packages; nil without it.
   public static var chdbPython: String? {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().path
     let python = root + "/.deps/peers/bin/python"
     let folder = root + "/.deps/peers/lib"
     let versions = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    let hasEngine = versions.contains {
-      access("\(folder)/\($0)/site-packages/chdb", F_OK) == 0
-        && access("\(folder)/\($0)/site-packages/pyarrow", F_OK) == 0
-    }
+    let hasEngine = versions.contains { access("\(folder)/\($0)/site-packages/chdb", F_OK) == 0 }
     return hasEngine ? python : nil
   }
 
