@@ -12,15 +12,18 @@ enum Configuring {
 
   /// Merges defaults, file, parameter file, environment and command line.
   ///
-  /// - Parameter file: serves where `--config` names none.
+  /// - Parameters:
+  ///   - file: serves where `--config` names none.
+  ///   - adding: keys that an option of their own has set.
   static func load(
-    _ arguments: ParsedArguments, file: String? = nil
+    _ arguments: ParsedArguments, file: String? = nil, adding: [(key: String, value: String)] = []
   ) throws -> LoadedConfig<WeirConfiguration> {
     do throws(ConfigError) {
       var overrides: [(key: String, value: String)] = []
       for text in arguments.texts("set") {
         overrides.append(try ConfigLoader<WeirConfiguration>.parseOverride(text))
       }
+      overrides += adding
       return try WeirConfiguration.load(
         file: arguments.text("config") ?? file, environment: ProcessEnvironment.variables(),
         overrides: overrides)

@@ -54,6 +54,7 @@ public struct WeirConfiguration: Sendable {
   public var alertDelivery = AlertDeliverySettings()
   public var broker = BrokerConfiguration()
   public var redis = RedisSettings()
+  public var clickHouse = ClickHouseSettings()
   /// Days of reports are cut at midnight of this zone: an IANA name or an offset such as +08:00.
   public var reportTimeZone = "UTC"
   public var reportIntervalSeconds = 60
@@ -124,7 +125,7 @@ extension WeirConfiguration {
     defaults: WeirConfiguration(),
     keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + strategyKeys
       + parameterKeys + scenarioKeys + divergenceKeys + brokerKeys + storageKeys
-      + exportKeys + redisKeys + parquetKeys,
+      + exportKeys + redisKeys + parquetKeys + clickHouseKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
@@ -267,6 +268,6 @@ extension WeirConfiguration {
       "must not exceed fusion.cooldown_ms")
     for issue in root.harvest.issues { demand(false, "harvest." + issue.key, issue.message) }
     for issue in root.run.issues { demand(false, "run." + issue.key, issue.message) }
-    return issues + root.strategyChecks + root.exportChecks + root.redis.issues
+    return issues + root.strategyChecks + root.exportChecks + root.redis.issues + root.clickHouse.valueIssues
   }
 }

@@ -57,7 +57,7 @@ public struct ExportCredentials: Sendable, CustomStringConvertible, CustomReflec
   private static let fileBytesMax = 4096
 
   /// Asks the opened file, so that it cannot be changed for another in between, and never waits for a pipe.
-  private static func read(_ path: String) throws(ExportError) -> String {
+  static func read(_ path: String) throws(ExportError) -> String {
     let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { throw ExportError("\(FileError("open", path))") }
     defer { close(descriptor) }

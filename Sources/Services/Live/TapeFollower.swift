@@ -62,6 +62,9 @@ public final class TapeFollower {
   /// Has the waiting end, as a signal does.
   func stop() { mustStop = true }
 
+  /// Whether a signal came or the time is over.
+  var isAskedToStop: Bool { mustStop || EventLoop.monotonicNow() >= endNs }
+
   /// Lets the loop's other sources have their turn while blocks keep coming, at most every 10 ms.
   func turnIfDue() {
     let now = EventLoop.monotonicNow()
