@@ -21,7 +21,7 @@ import Core
 /// exported as several files, each beginning with the whole book.
 ///
 /// Source: hftbacktest 2.4.4, `types.py` and `data/validation.py` (event layout, flags, both corrections).
-struct HFTBacktestFile: ~Copyable {
+struct HFTBacktestFile: MarketSink, ~Copyable {
   static let levelsMax = 48 << 20
 
   private enum Flag {
@@ -47,21 +47,20 @@ struct HFTBacktestFile: ~Copyable {
 
   /// Keeps what the format knows: book and trades.
   mutating func take(
-    _ newMessages: [MarketMessage], _ newLevels: [MarketLevel]
-  ) throws(MarketExportError) {
+    _ newMessages: [MarketMessage], _ newLevels: [MarketLevel], _ instrument: Instrument
+  ) throws {
     for message in newMessages where message.kind != .quote {
       var kept = message
       kept.firstLevel = levels.count
       levels.append(contentsOf: newLevels[message.firstLevel..<message.firstLevel + message.levelCount])
       messages.append(kept)
     }
-    if levels.count > HFTBacktestFile.levelsMax { throw .tooLong(levelsMax: HFTBacktestFile.levelsMax) }
+    if levels.count > HFTBacktestFile.levelsMax {
+      throw MarketExportError.tooLong(levelsMax: HFTBacktestFile.levelsMax)
+    }
   }
 
-  /// Writes the file.
-  ///
-  /// - Returns: its part of the export's JSON.
-  consuming func finish(_ instrument: Instrument) throws(FileError) -> [JSONValue.Member] {
+  mutating func finish(_ instrument: Instrument) throws -> [JSONValue.Member] {
     let latencyNsMin = messages.reduce(Int64.max) { min($0, $1.receiveNs - $1.exchangeNs) }
     let shiftNs = latencyNsMin < 0 ? options.baseLatencyNs - latencyNsMin : 0
     for index in messages.indices { messages[index].receiveNs += shiftNs }

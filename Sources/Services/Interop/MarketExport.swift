@@ -45,7 +45,6 @@ public enum MarketExportError: Error, Equatable, CustomStringConvertible {
   case nothingOfSymbol(String, tape: String)
   case tooLong(levelsMax: Int)
   case outputExists(String)
-  case parquet(String)
 
   public var description: String {
     switch self {
@@ -58,9 +57,18 @@ public enum MarketExportError: Error, Equatable, CustomStringConvertible {
         + "export shorter files with --from and --to: each begins with the whole book"
     case .outputExists(let path):
       "\(path) holds data already, which new data may overlap; choose another --out, or remove it"
-    case .parquet(let text): text
     }
   }
+}
+
+/// A format that a market is written in.
+protocol MarketSink: ~Copyable {
+  var hasMessages: Bool { get }
+  mutating func take(_ messages: [MarketMessage], _ levels: [MarketLevel], _ instrument: Instrument) throws
+  /// Completes the output.
+  ///
+  /// - Returns: its part of the export's JSON.
+  mutating func finish(_ instrument: Instrument) throws -> [JSONValue.Member]
 }
 
 /// Tape → one symbol's market in another tool's format: the shell around ``MarketReplay``.
@@ -72,24 +80,43 @@ public enum MarketExport {
   public static func run(
     _ options: MarketExportOptions, progress: (Int64) -> Void = { _ in }
   ) throws -> JSONValue {
+    switch options.format {
+    case .hftbacktest:
+      var file = HFTBacktestFile(options)
+      return try run(options, &file, progress)
+    case .nautilus:
+      var catalog = try NautilusCatalog(options)
+      do {
+        return try run(options, &catalog, progress)
+      } catch {
+        catalog.discard()
+        throw error
+      }
+    }
+  }
+
+  private static func run<Sink: MarketSink & ~Copyable>(
+    _ options: MarketExportOptions, _ sink: inout Sink, _ progress: (Int64) -> Void
+  ) throws -> JSONValue {
     let started = ProcessUsage.now()
     var replay = MarketReplay(
       symbol: options.symbol, instruments: options.configuration.instrumentTable, range: options.range)
     var reader = try TapeReader(folder: options.tape)
     guard var block = try reader.nextBlock() else { throw MarketExportError.emptyTape(options.tape) }
-    var file = HFTBacktestFile(options)
     while true {
       replay.take(block)
-      try file.take(replay.messages, replay.levels)
+      if let instrument = replay.instrument {
+        try sink.take(replay.messages, replay.levels, instrument)
+      }
       replay.removeAll()
       progress(replay.counts.records)
       guard !replay.isOver, let next = try reader.nextBlock() else { break }
       block = next
     }
-    guard let instrument = replay.instrument, file.hasMessages else {
+    guard let instrument = replay.instrument, sink.hasMessages else {
       throw MarketExportError.nothingOfSymbol(options.symbol, tape: options.tape)
     }
-    let facts = try file.finish(instrument)
+    let facts = try sink.finish(instrument)
     let usage = ProcessUsage.now() - started
     let counts = replay.counts
     return .object(

@@ -1,6 +1,7 @@
 import Core
 import Glibc
 import Net
+import Parquet
 
 /// What `weir gc` is asked to do.
 public struct GarbageCollectionOptions: Sendable {
@@ -40,9 +41,7 @@ public struct GarbageCollection: Sendable {
       var collection = GarbageCollection(
         plan: .make(inventory, options.policy, nowNs: nowNs), disks: inventory.disks)
       if !options.isDryRun {
-        let run = RetentionRun(inventory, nowNs: nowNs) { paths, path in
-          throw RetentionError.conversion("cannot merge \(paths.count) files into \(path)")
-        }
+        let run = RetentionRun(inventory, nowNs: nowNs) { try ParquetFiles.concatenate($0, to: $1) }
         collection.result = try run.execute(collection.plan, progress: progress)
       }
       return collection

@@ -28,7 +28,6 @@ public enum RetentionError: Error, Equatable, CustomStringConvertible {
   /// Copies and originals do not agree; the originals stay.
   case rowsDiffer(path: String, expected: Int64, found: Int64)
   case record(path: String)
-  case conversion(String)
 
   public var description: String {
     switch self {
@@ -38,7 +37,6 @@ public enum RetentionError: Error, Equatable, CustomStringConvertible {
     case .rowsDiffer(let path, let expected, let found):
       "\(path) would have \(found) rows instead of \(expected); its hours stay as they are; run weir validate"
     case .record(let path): "\(path) is no record of a conversion; run weir convert again"
-    case .conversion(let text): text
     }
   }
 }
