@@ -52,6 +52,7 @@ public struct WeirConfiguration: Sendable {
   public var export = ExportSettings()
   public var alertDelivery = AlertDeliverySettings()
   public var broker = BrokerConfiguration()
+  public var retention = RetentionPolicy()
   /// Days of reports are cut at midnight of this zone: an IANA name or an offset such as +08:00.
   public var reportTimeZone = "UTC"
   public var reportIntervalSeconds = 60
@@ -122,7 +123,7 @@ extension WeirConfiguration {
     defaults: WeirConfiguration(),
     keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + strategyKeys
       + parameterKeys + scenarioKeys + divergenceKeys + brokerKeys + storageKeys
-      + exportKeys,
+      + exportKeys + retentionKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
@@ -265,6 +266,6 @@ extension WeirConfiguration {
       "must not exceed fusion.cooldown_ms")
     for issue in root.harvest.issues { demand(false, "harvest." + issue.key, issue.message) }
     for issue in root.run.issues { demand(false, "run." + issue.key, issue.message) }
-    return issues + root.strategyChecks + root.exportChecks
+    return issues + root.strategyChecks + root.exportChecks + root.retentionChecks
   }
 }

@@ -145,10 +145,14 @@ private struct PlanMaker {
       isAtLeast(policy.diskHighPercent, disk.usedBytes - freed[index], disk)
     else { return }
     for tape in isBlocked.indices { isBlocked[tape] = false }
-    for place in order where inventory.items[place].disk == index && removed[place] == nil {
+    for place in order where removed[place] == nil {
       let isStillAbove = isAtLeast(policy.diskLowPercent, disk.usedBytes - freed[index], disk)
       if !isStillAbove { return }
       let item = inventory.items[place]
+      if item.disk != index {
+        block(item)
+        continue
+      }
       if isOlder(item, thanNs: Int64(policy.diskMinimumAgeHours) * Nanoseconds.hour) {
         take(
           place,

@@ -1,4 +1,5 @@
 import Core
+import Tape
 
 extension SignalCheckpoint {
   /// The hour of the tape from which a run folder's signal stage would go on; nil where it would begin again.
