@@ -16,6 +16,8 @@ public struct TapeVerification: Equatable, Sendable {
   public var records = 0
   public var firstSequence: Int64 = 0
   public var lastSequence: Int64 = 0
+  /// What retention has removed before the first segment.
+  public var trim: TapeTrim?
 
   public var isIntact: Bool { segments.allSatisfy { $0.problems.isEmpty } }
 
@@ -30,6 +32,7 @@ public struct TapeVerification: Equatable, Sendable {
       "records": .integer(records),
       "first_seq": .integer(firstSequence),
       "last_seq": .integer(lastSequence),
+      "trimmed": trim?.json ?? .null,
       "segments": .array(
         segments.map { segment in
           .object([
@@ -45,15 +48,21 @@ public struct TapeVerification: Equatable, Sendable {
   }
 }
 
-/// Checks a tape: every line is a record, `seq` is dense from 1, receive times never decrease and lie in
-/// their segment's hour, and every closed segment has a seal that its content matches.
+/// Checks a tape: every line is a record, `seq` is dense from 1 (or from behind what ``TapeTrim`` says was removed),
+/// receive times never decrease and lie in their segment's hour, and every closed segment has a seal that its
+/// content matches.
 ///
 /// - Complexity: O(bytes); nothing is changed.
 public func verifyTape(_ folder: String) throws(TapeError) -> TapeVerification {
   let segments = try SegmentFiles.list(folder)
   var result = TapeVerification()
   var blocks = SegmentBlocks()
+  result.trim = try TapeTrim.read(folder)
   var nextSequence: Int64 = 1
+  if let trim = result.trim, let first = segments.first {
+    let seal = first.hasSeal ? TapeSeal.read("\(folder)/\(first.name.seal)") : nil
+    nextSequence = trim.firstSequenceDue(found: seal?.firstSequence ?? trim.lastSequence + 1)
+  }
   var lastReceiveTime = Int64.min
   for (index, files) in segments.enumerated() {
     let overlongBefore = blocks.overlongLines

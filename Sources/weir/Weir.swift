@@ -9,7 +9,9 @@ struct Weir {
       HarvestCommand.command, SignalCommand.command, BrokerCommand.command, ReportCommand.command,
       RedisCommand.command,
       ReplayCommand.command, EvaluateCommand.command, TuneCommand.command, ImportCommand.command,
-      VenueCommand.command, TapeCommand.command, ParityCommand.command, ConfigCommand.command, DoctorCommand.command, ConvertCommand.command, ClickHouseCommand.command,
+      VenueCommand.command, TapeCommand.command, ParityCommand.command, ConfigCommand.command,
+      DoctorCommand.command, ConvertCommand.command, ClickHouseCommand.command, ExportCommand.command,
+      CollectCommand.command,
     ])
 
   static func main() { tool.main() }

@@ -55,6 +55,7 @@ public struct WeirConfiguration: Sendable {
   public var broker = BrokerConfiguration()
   public var redis = RedisSettings()
   public var clickHouse = ClickHouseSettings()
+  public var retention = RetentionPolicy()
   /// Days of reports are cut at midnight of this zone: an IANA name or an offset such as +08:00.
   public var reportTimeZone = "UTC"
   public var reportIntervalSeconds = 60
@@ -125,7 +126,7 @@ extension WeirConfiguration {
     defaults: WeirConfiguration(),
     keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + strategyKeys
       + parameterKeys + scenarioKeys + divergenceKeys + brokerKeys + storageKeys
-      + exportKeys + redisKeys + parquetKeys + clickHouseKeys,
+      + exportKeys + redisKeys + parquetKeys + clickHouseKeys + retentionKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
@@ -269,5 +270,6 @@ extension WeirConfiguration {
     for issue in root.harvest.issues { demand(false, "harvest." + issue.key, issue.message) }
     for issue in root.run.issues { demand(false, "run." + issue.key, issue.message) }
     return issues + root.strategyChecks + root.exportChecks + root.redis.issues + root.clickHouse.valueIssues
+      + root.retentionChecks
   }
 }

@@ -17,6 +17,11 @@ struct RunIdentity: Equatable {
     sink = options.sink.rawValue
     firstSequence = first?.sequence ?? 0
     firstReceiveNs = first?.receiveTime.rawValue ?? 0
+    // Retention may have removed that record; the tape is the same one.
+    if let trim = try? TapeTrim.read(options.tape) {
+      firstSequence = trim.firstSequence
+      firstReceiveNs = trim.firstReceiveTime.rawValue
+    }
   }
 
   static func path(_ runFolder: String) -> String { runFolder + "/replay.json" }

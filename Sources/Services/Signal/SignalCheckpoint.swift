@@ -24,7 +24,7 @@ import Tape
 /// which gives the same bytes later. Its size is that of the state: some 60 KB a symbol.
 struct SignalCheckpoint: ~Copyable {
   static let version: UInt32 = 2
-  private static let magic: StaticString = "WEIRCKPT"
+  static let magic: StaticString = "WEIRCKPT"
   private static let digestBytes = 32
   /// 4096 symbols with full windows and waiting events; a larger file is not one of ours.
   private static let bytesMax = 1 << 31 - 1
