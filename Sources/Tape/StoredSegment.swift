@@ -1,5 +1,4 @@
 import Core
-import Glibc
 
 /// One hour of a tape as it lies on the disk, told by its names and its seal.
 public struct StoredSegment: Equatable, Sendable {
@@ -29,16 +28,5 @@ public struct StoredSegment: Equatable, Sendable {
         isCompressed: !files.hasPlain,
         seal: files.hasSeal ? TapeSeal.read("\(folder)/\(files.name.seal)") : nil)
     }
-  }
-}
-
-extension Tape {
-  /// Whether a writer holds the tape now.
-  public static func isBeingWritten(_ folder: String) -> Bool {
-    guard let lock = try? File(folder + "/.lock", .read) else { return false }
-    while flock(lock.descriptor, LOCK_SH | LOCK_NB) != 0 {
-      if errno != EINTR { return errno == EWOULDBLOCK }
-    }
-    return false
   }
 }

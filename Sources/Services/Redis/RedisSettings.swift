@@ -7,6 +7,8 @@ public struct RedisSettings: Equatable, Sendable {
   public var passwordFile = ""
   /// What all keys but streams begin with.
   public var prefix = "weir:"
+  /// The key to which a run publishes its tape.
+  public var stream = "weir:tape"
   /// Of connecting, and of each answer.
   public var timeoutMs = 1000
   public var backoffMsMin = 100

@@ -107,7 +107,7 @@ struct ParquetCompaction {
       try Files.rename("\(old)/\(name)", "\(folder)/\(leaf)/\(name)")
     }
     let paths = Set(sources.map { "\(leaf)/\($0)" })
-    for var record in try ConversionRecord.list(folder)
+    for var record in try RecordedConversion.list(folder)
     where record.move(paths, to: "\(leaf)/\(ParquetCompaction.dayName)") {
       try hook("record")
       try record.write()
@@ -123,7 +123,7 @@ struct ParquetCompaction {
   /// Rows that the conversion records give for the sources; nil where one is not recorded.
   private func rowsExpected() throws -> Int64? {
     var rows: [String: Int64] = [:]
-    for record in try ConversionRecord.list(folder) {
+    for record in try RecordedConversion.list(folder) {
       for file in record.files { rows[file.path, default: 0] += file.rows }
     }
     var sum: Int64 = 0

@@ -76,7 +76,7 @@ private struct InventoryReader {
     var seals: [String: Set<String>] = [:]
     for folder in tables {
       try readTables(folder)
-      for record in try ConversionRecord.list(folder) {
+      for record in try RecordedConversion.list(folder) {
         // A record without its files proves nothing.
         guard let seal = record.sealSHA256,
           record.files.allSatisfy({ Files.exists("\(folder)/\($0.path)") })

@@ -30,7 +30,7 @@ public struct RetentionResult: Equatable, Sendable {
 /// Executes a ``RetentionPlan``, to the letter. Killed at any point and run again it comes to the same end.
 ///
 /// Each removal is announced before it happens, where somebody would miss what is gone: segments in
-/// ``TapeTrim``, Parquet files in their ``ConversionRecord``.
+/// ``TapeTrim``, Parquet files in their ``RecordedConversion``.
 public struct RetentionRun: ~Copyable {
   private let inventory: RetentionInventory
   private let concatenate: ParquetCompaction.Concatenate
@@ -75,7 +75,7 @@ public struct RetentionRun: ~Copyable {
       }
     }
     for (folder, paths) in paths.sorted(by: { $0.key < $1.key }) {
-      for var record in try ConversionRecord.list(folder) where record.remove(paths, at: UnixNanos(nowNs)) {
+      for var record in try RecordedConversion.list(folder) where record.remove(paths, at: UnixNanos(nowNs)) {
         try hook("announce file")
         try record.write()
       }
