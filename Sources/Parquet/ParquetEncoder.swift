@@ -292,7 +292,8 @@ public final class ParquetEncoder {
   }
 
   /// Writes what is behind the levels that stand in the page.
-  private func writeIntegers(_ values: UnsafePointer<Int64>, _ count: Int, hashed: Bool) throws(ParquetError) {
+  private func writeIntegers(_ values: UnsafePointer<Int64>, _ count: Int, hashed: Bool) throws(ParquetError)
+  {
     let entriesMax = max(16, count / 2)
     if hashed, dictionary.encode(values, count, entriesMax: entriesMax) {
       setBounds(dictionary.entries, dictionary.count)

@@ -20,7 +20,8 @@ public enum ParquetError: Error, Equatable, CustomStringConvertible {
     }
   }
 
-  static func onFile<Result: ~Copyable>(_ body: () throws(FileError) -> Result) throws(ParquetError) -> Result {
+  static func onFile<Result: ~Copyable>(_ body: () throws(FileError) -> Result) throws(ParquetError) -> Result
+  {
     do { return try body() } catch { throw .file(error) }
   }
 }

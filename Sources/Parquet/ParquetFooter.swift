@@ -26,7 +26,8 @@ public struct ParquetFooter {
   public init(_ path: String) throws(ParquetError) {
     let content = try ParquetFooter.footerBytes(path)
     let tree = content.footer.withUnsafeBytes { ThriftValue(structureIn: $0) }
-    guard let tree, let schema = tree[2]?.elements, let groups = tree[4]?.elements, let rows = tree[3]?.integer
+    guard let tree, let schema = tree[2]?.elements, let groups = tree[4]?.elements,
+      let rows = tree[3]?.integer
     else { throw .damaged(path: path, reason: "its footer cannot be understood") }
     self.tree = tree
     self.rows = rows

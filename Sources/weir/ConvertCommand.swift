@@ -63,7 +63,8 @@ enum ConvertCommand {
       "\(kind.name): \(rows) rows"
     }
     lines.append(
-      "\(result.records) messages, \(result.segments) segments converted, \(result.skippedSegments) were before")
+      "\(result.records) messages, \(result.segments) segments converted, \(result.skippedSegments) were before"
+    )
     lines.append("\(result.bytesIn) bytes of tape, \(result.bytesOut) of Parquet")
     if let rate = json["messages_per_cpu_s"]?.double {
       lines.append("\(Int64(rate)) messages a CPU-second, \(json["max_rss_mb"]?.double ?? 0) MiB at most")

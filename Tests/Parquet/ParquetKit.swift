@@ -105,7 +105,9 @@ extension TableBatch {
         for (index, column) in schema.columns.enumerated() {
           text.append(index == 0 ? "[" : ",")
           let value = values(index)[column.isOfMessage ? message : row]
-          if value == TableBatch.null { text.append("null") } else {
+          if value == TableBatch.null {
+            text.append("null")
+          } else {
             switch column.type {
             case .decimal: text.append(jsonString: DecimalScale(8).text(value))
             case .name: text.append(jsonString: names[Int(value)])

@@ -26,7 +26,8 @@ private enum Peers {
 }
 
 /// Files of ours, read by others.
-@Suite("Parquet, read by others", .enabled(if: Peers.areReady, "run scripts/peers.sh: it fetches the readers"))
+@Suite(
+  "Parquet, read by others", .enabled(if: Peers.areReady, "run scripts/peers.sh: it fetches the readers"))
 struct ReaderTests {
   private let folder = TemporaryFolder()
 
@@ -83,7 +84,9 @@ struct ReaderTests {
     for message in 0..<66_000 {
       let rows = message % 20 == 0 ? 2 : 1
       let place = batch.begin(rows: rows)
-      for column in 0..<8 { batch.column(column)[place.message] = column == 0 ? symbol : Int64(message * column) }
+      for column in 0..<8 {
+        batch.column(column)[place.message] = column == 0 ? symbol : Int64(message * column)
+      }
       for row in 0..<rows {
         batch.column(8)[place.row + row] = sides[row]
         batch.column(9)[place.row + row] = Int64(place.row + row) * 1_000_000
@@ -128,7 +131,8 @@ struct ReaderTests {
     ]
     let path = folder.path + "/given.parquet"
     let writer = ParquetFileWriter(
-      path, columns: columns, metadata: [(key: "instrument_id", value: "X.Y")], encoder: ParquetEncoder(level: 1))
+      path, columns: columns, metadata: [(key: "instrument_id", value: "X.Y")],
+      encoder: ParquetEncoder(level: 1))
     let rows = 300
     let numbers = (0..<rows).map { Int64($0) }
     let values: [ParquetValues] = [

@@ -108,6 +108,13 @@ public struct ConversionRecord: Equatable, Sendable {
     }
   }
 
+  /// The record with one nameless file in place of all.
+  var counts: ConversionRecord {
+    var copy = self
+    copy.files = [File(path: "", kind: "", symbol: nil, rows: 0, bytes: files.reduce(0) { $0 + $1.bytes })]
+    return copy
+  }
+
   /// A segment's record; nil when there is none or it cannot be understood, which is as good as none.
   public static func read(_ output: String, _ segment: String) -> ConversionRecord? {
     guard let bytes = try? Files.read(path(output, segment), bytesMax: 64 << 20),

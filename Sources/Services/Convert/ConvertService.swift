@@ -10,8 +10,8 @@ import Telemetry
 ///
 /// One thread: between two blocks of a segment the loop serves its timers, its supervisor and `/metrics`. A
 /// new segment is noticed by the time of the tape's folder, looked at once a second: it changes with each
-/// file that is made or renamed there. What fails is told, counted and tried again after a while; a damaged
-/// segment is tried again when its seal changes or the service starts anew.
+/// file that is made or renamed there, and only then is the folder listed. What fails is told, counted and tried
+/// again after a while; a damaged segment is told once and tried again with each change of the folder.
 public final class ConvertService {
   private static let lookNs = Nanoseconds.second
   private static let retryNs = 30 * Nanoseconds.second
@@ -30,6 +30,8 @@ public final class ConvertService {
   /// Of the folder when it was last converted in full.
   private var seenChange: Int64 = .min
   private var retryAtNs: Int64?
+  /// The end of the oldest hour that is sealed and not converted.
+  private var waitingSince: UnixNanos?
   /// By segment, what was said of it already.
   private var toldDamage: Set<String> = []
   private var records: Int64 = 0
@@ -89,13 +91,24 @@ public final class ConvertService {
   }
 
   private func lookIfDue() {
+    defer {
+      let now = EventLoop.wallNow().rawValue
+      metrics.lagSeconds.set(waitingSince.map { max(0, Double(now - $0.rawValue) / 1e9) } ?? 0)
+    }
     if let retryAtNs, EventLoop.monotonicNow() < retryAtNs { return }
     let change = changeTime()
-    guard change != seenChange || retryAtNs != nil else { return metrics.lagSeconds.set(lag) }
+    guard change != seenChange || retryAtNs != nil else { return }
     retryAtNs = nil
-    // Read before the folder is listed: what comes later changes it again.
-    if convertSealed() { seenChange = change } else { retryAtNs = EventLoop.monotonicNow() + ConvertService.retryNs }
-    metrics.lagSeconds.set(lag)
+    // Read before the folder is listed: what comes later changes it again, but for changes within one tick of
+    // the file system's clock, so a fresh one is looked at twice.
+    let isSettled = EventLoop.wallNow().rawValue - change > Nanoseconds.second
+    if convertSealed() {
+      seenChange = isSettled ? change : .min
+    } else {
+      retryAtNs = EventLoop.monotonicNow() + ConvertService.retryNs
+    }
+    waitingSince =
+      (try? Tape.segments(options.tape).first { $0.isSealed && !converter.isDone($0) })?.end
   }
 
   /// - Returns: false when it has to be tried again.
@@ -129,13 +142,6 @@ public final class ConvertService {
     var status = stat()
     guard stat(options.tape, &status) == 0 else { return 0 }
     return Int64(status.st_mtim.tv_sec) &* Nanoseconds.second &+ Int64(status.st_mtim.tv_nsec)
-  }
-
-  /// Seconds since the end of the oldest hour that is sealed and not converted.
-  private var lag: Double {
-    guard let waiting = try? Tape.segments(options.tape).first(where: { $0.isSealed && !converter.isDone($0) })
-    else { return 0 }
-    return max(0, Double(EventLoop.wallNow().rawValue - waiting.end.rawValue) / 1e9)
   }
 
   private var beat: JSONValue {

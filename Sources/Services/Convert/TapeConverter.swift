@@ -44,6 +44,9 @@ public final class TapeConverter {
   private let encoder: ParquetEncoder
   private let lock: FolderLock
   public private(set) var result = ConvertResult()
+  /// The segments that this converter knows to be done, by their seals' hashes, with what they count for: a
+  /// service that looks every hour need not read the records of a year.
+  private var done: [String: (sealSHA256: String, counts: ConversionRecord)] = [:]
 
   /// Makes the output folder, keeps other converters from it and clears what a killed one has left.
   ///
@@ -92,14 +95,20 @@ public final class TapeConverter {
     }
   }
 
-  /// Whether a sealed segment waits to be converted, by its seal and its record alone.
-  func isDone(_ segment: TapeSegment) -> Bool {
-    guard let record = ConversionRecord.read(options.output, segment.stem) else { return false }
-    return (try? segment.seal())??.sha256 == record.sealSHA256 && record.schemaVersion == TableSchema.version
+  /// Whether this converter has converted or passed a segment.
+  func isDone(_ segment: TapeSegment) -> Bool { done[segment.stem] != nil }
+
+  private func note(_ record: ConversionRecord, isNew: Bool) {
+    result.add(record, isNew: isNew)
+    done[record.segment] = record.sealSHA256.map { ($0, record.counts) }
   }
 
   private func convert(_ segment: TapeSegment, onBlock: (Int64) throws -> Void) throws {
     let seal = try segment.seal()
+    if let known = done[segment.stem], known.sealSHA256 == seal?.sha256 {
+      return result.add(known.counts, isNew: false)
+    }
+    done[segment.stem] = nil
     let previous = ConversionRecord.read(options.output, segment.stem)
     if var record = previous, let seal, record.sha256 == seal.sha256,
       record.schemaVersion == TableSchema.version, hasFiles(record)
@@ -108,7 +117,7 @@ public final class TapeConverter {
         record.sealSHA256 = seal.sha256
         try record.write(options.output)
       }
-      return result.add(record, isNew: false)
+      return note(record, isNew: false)
     }
     if let previous, previous.files.contains(where: { !isHourly($0.path) }) {
       throw ConvertError.compacted(output: options.output, segment: segment.stem)
@@ -126,7 +135,7 @@ public final class TapeConverter {
     }
     try checkNeighbours(segment, first: outcome.record.firstSequence, last: outcome.record.lastSequence)
     try put(outcome.record, from: folder, replacing: previous)
-    result.add(outcome.record, isNew: true)
+    note(outcome.record, isNew: true)
     result.tornBytes += outcome.tornBytes
   }
 
