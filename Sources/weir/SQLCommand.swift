@@ -77,10 +77,10 @@ enum SQLCommand {
   }
 }
 
-extension DuckDBError: @retroactive ExitCodeError {
+extension DuckDBError: ExitCodeError {
   public var exitCode: ExitCode { .usage }
 }
 
-extension MarketDatabase.Failure: @retroactive ExitCodeError {
+extension MarketDatabase.Failure: ExitCodeError {
   public var exitCode: ExitCode { .usage }
 }

@@ -55,6 +55,6 @@ enum ValidateCommand {
   }
 }
 
-extension ConversionValidator.Failure: @retroactive ExitCodeError {
+extension ConversionValidator.Failure: ExitCodeError {
   public var exitCode: ExitCode { .usage }
 }
