@@ -44,8 +44,8 @@ PYTHON
 {
   nm -D --undefined-only "$work/libduckdb.so" | awk '$NF ~ /^_?Py/ { print $NF }' | sort -u \
     | sed 's/.*/__attribute__((visibility("default"))) long &[256];/'
-} >"$work/stubs.c"
-cc -shared -fPIC -o "$work/libduckdb-python.so" "$work/stubs.c"
+} >"$work/names.c"
+cc -shared -fPIC -o "$work/libduckdb-python.so" "$work/names.c"
 
 mkdir -p "$target"
 for file in libduckdb-python.so libduckdb.so; do

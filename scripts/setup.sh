@@ -44,6 +44,8 @@ swift_runs=yes
 check_swift || swift_runs=no
 
 install_packages "$list" "make setup"
+# Optional at run time: what needs such a library says so, all else works without it.
+"$folder/libraries.sh" || say "going on without the libraries above"
 
 if [[ "$swift_runs" == no ]]; then
   check_swift || explain_swift "swift at $(command -v swift) does not run: $(swift --version 2>&1 </dev/null | head -n 3)"

@@ -34,15 +34,16 @@ public enum DuckDBLibrary {
   public static var path: String? { try? loaded.get() }
 
   private static func load() -> Result<String, DuckDBError> {
-    var reason = "no library was found"
+    // The first place is the one that was meant.
+    var reason: String?
     for path in candidates() {
       let names = folder(of: path).map { $0 + "/libduckdb-python.so" }
       guard let problem = cduckdb_load(path, names.flatMap { Files.exists($0) ? $0 : nil }) else {
         return .success(path)
       }
-      reason = String(cString: problem)
+      reason = reason ?? String(cString: problem)
     }
-    return .failure(.unavailable(reason: reason))
+    return .failure(.unavailable(reason: reason ?? "no library was found"))
   }
 
   static let variable = "WEIR_DUCKDB_LIBRARY"

@@ -26,12 +26,18 @@ public enum StandardQuery: String, CaseIterable, Sendable {
     }
   }
 
-  public var sql: String {
-    switch self {
+  public var sql: String { sql(barsIn: nil) }
+
+  /// - Parameter times: bars that begin in this range of nanoseconds, for the questions about bars; nil for all.
+  public func sql(barsIn times: Range<Int64>?) -> String {
+    let time = times.map { "start_ns >= \($0.lowerBound) AND start_ns < \($0.upperBound)" } ?? ""
+    let alone = time.isEmpty ? "" : "\nWHERE \(time)"
+    let further = time.isEmpty ? "" : " AND \(time)"
+    return switch self {
     case .minuteBars:
       """
       SELECT symbol, start_ns, open, high, low, close, trades, volume, buy_volume, sell_volume, cvd, quotes, ofi
-      FROM bars_1m
+      FROM bars_1m\(alone)
       ORDER BY symbol, start_ns
       """
     case .symbolTotals:
@@ -39,7 +45,7 @@ public enum StandardQuery: String, CaseIterable, Sendable {
       SELECT symbol, count(*) AS minutes, sum(trades) AS trade_count, sum(volume) AS total_volume,
         sum(cvd) AS total_cvd, min(low) AS lowest, max(high) AS highest, sum(quotes) AS quote_count,
         sum(ofi) AS total_ofi
-      FROM bars_1m
+      FROM bars_1m\(alone)
       GROUP BY symbol
       ORDER BY symbol
       """
@@ -47,7 +53,7 @@ public enum StandardQuery: String, CaseIterable, Sendable {
       """
       SELECT symbol, start_ns, trades, volume, cvd, ofi, open, close
       FROM bars_1m
-      WHERE trades > 0
+      WHERE trades > 0\(further)
       ORDER BY trades DESC, symbol, start_ns
       LIMIT 5
       """

@@ -16,6 +16,7 @@ enum ReportCommand {
       .oneOf(
         "sink", SignalSinkSet.Choice.allCases.map(\.rawValue),
         "where its signals are read; default: what is there"),
+      .text("data", "DIR", "converted tables of the market, for the section Market by SQL"),
     ] + Following.options + Configuring.options,
     examples: ["weir report --run out/run", "weir report --run out/run --sink dual --metrics-port 9104"]
   ) { arguments in
@@ -29,7 +30,7 @@ enum ReportCommand {
     let service = try ReportService(
       ReportServiceOptions(
         runFolder: run, sources: sources, follow: Following.follow(arguments, run),
-        configuration: Configuring.withReportZone(loaded)))
+        configuration: Configuring.withReportZone(loaded), dataFolder: arguments.text("data")))
     try service.run { line in
       try? console.print(json: line)
       try? console.flush()

@@ -19,7 +19,7 @@ enum RunCommand {
       """,
     options: [
       .text("enable", "A,B", default: "harvest,signal,broker,report,convert",
-        "services to run; also clickhouse, publish, cache, retention"),
+        "services to run; also clickhouse, publish, cache"),
       .oneOf("sink", SignalSinkSet.Choice.allCases.map(\.rawValue), default: "dual", "where signals go"),
       .double("minutes", 0.01...1_000_000, "end after so long; default: until stopped"),
       .text("run-dir", "DIR", "folder of the run; default: a new one under ./runs"),

@@ -7,11 +7,10 @@ struct Weir {
     commands: [
       RunCommand.command, CtlCommand.command, SoakCommand.command, AlertsCommand.command,
       HarvestCommand.command, SignalCommand.command, BrokerCommand.command, ReportCommand.command,
-      RedisCommand.command,
       ReplayCommand.command, EvaluateCommand.command, TuneCommand.command, ImportCommand.command,
-      VenueCommand.command, TapeCommand.command, ParityCommand.command, ConfigCommand.command,
-      DoctorCommand.command, ConvertCommand.command, ClickHouseCommand.command, ExportCommand.command,
-      CollectCommand.command,
+      VenueCommand.command, TapeCommand.command, ConvertCommand.command, ValidateCommand.command,
+      SQLCommand.command, ClickHouseCommand.command, RedisCommand.command, ExportCommand.command,
+      CollectCommand.command, ParityCommand.command, ConfigCommand.command, DoctorCommand.command,
     ])
 
   static func main() { tool.main() }

@@ -49,7 +49,7 @@ public struct ConversionVerdict: Sendable {
 
   public var json: JSONValue {
     func counts(_ rows: [TableKind: Int64]) -> JSONValue {
-      .object(TableKind.allCases.compactMap { kind in rows[kind].map { .init(kind.name, .integer($0)) } })
+      .object(TableKind.allCases.map { .init($0.name, .integer(rows[$0] ?? 0)) })
     }
     let version = schemaVersions.count == 1 ? schemaVersions.first.flatMap { Int64($0) } : nil
     return .object([

@@ -10,15 +10,18 @@ public struct ReportServiceOptions: Sendable {
   public var sources: [SignalFeed.Source]
   public var follow: FollowOptions
   public var configuration: WeirConfiguration
+  /// Converted tables of the market; nil for a report without them.
+  public var dataFolder: String?
 
   public init(
     runFolder: String, sources: [SignalFeed.Source], follow: FollowOptions = FollowOptions(),
-    configuration: WeirConfiguration
+    configuration: WeirConfiguration, dataFolder: String? = nil
   ) {
     self.runFolder = runFolder
     self.sources = sources
     self.follow = follow
     self.configuration = configuration
+    self.dataFolder = dataFolder
   }
 }
 
@@ -47,10 +50,11 @@ public final class ReportService: SignalConsumer {
     try Files.makeFolder(folder)
     lock = try FolderLock(folder)
     let reportOptions = try options.configuration.reportOptions()
+    let market = options.dataFolder.map { MarketSection(folder: $0) }
     sinks = options.sources.enumerated().map { index, source in
       SinkReport(
         runFolder: options.runFolder, source: source, isFirst: index == 0, options: reportOptions,
-        resumes: !options.follow.isOnce)
+        resumes: !options.follow.isOnce, market: market)
     }
     rowsRead = registry.counter("weir_report_rows_read_total", "Signal rows read, over all sinks.")
     writes = registry.counter("weir_report_writes_total", "Daily reports written.")

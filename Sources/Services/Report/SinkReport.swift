@@ -13,6 +13,7 @@ final class SinkReport {
   private let runFolder: String
   private let isFirst: Bool
   private let options: ReportOptions
+  private let market: MarketSection?
   private let feed: SignalFeed
   private var accumulator: ReportAccumulator
   private var newest: UnixNanos?
@@ -21,13 +22,16 @@ final class SinkReport {
   /// - Parameters:
   ///   - isFirst: its reports are also the run's own, beside the manifests.
   ///   - resumes: days finished by an earlier process are not read again.
+  ///   - market: a further section, where there are tables for it.
   init(
-    runFolder: String, source: SignalFeed.Source, isFirst: Bool, options: ReportOptions, resumes: Bool
+    runFolder: String, source: SignalFeed.Source, isFirst: Bool, options: ReportOptions, resumes: Bool,
+    market: MarketSection? = nil
   ) {
     self.runFolder = runFolder
     self.source = source
     self.isFirst = isFirst
     self.options = options
+    self.market = market
     folder = runFolder + "/reports/" + source.rawValue
     progress = (resumes ? ReportProgress(folder: folder) : nil) ?? ReportProgress()
     feed = SignalFeed(
@@ -92,6 +96,7 @@ final class SinkReport {
     let report = DailyReport(
       day: day, symbols: accumulator.symbols, options: options,
       facts: .object(["config_version": configVersion.map { .string($0) } ?? .null]),
+      sections: market.map { [$0.member(day)] } ?? [],
       run: runSection(status: SinkReport.status(runFolder), seconds: seconds))
     try report.write(folder: folder)
     if isFirst { try report.writeTexts(folder: runFolder, chartFolder: "reports/\(source.rawValue)/charts") }

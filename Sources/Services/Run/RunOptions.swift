@@ -132,7 +132,6 @@ public struct RunOptions: Sendable {
         tape,
       ] + common
     case .signal: return ["weir", "signal", tape, "--out", folder, "--sink", sink.rawValue] + common
-    case .retention: return ["weir", "gc", folder, "--follow"] + common
     case .convert: return ["weir", "convert", tape, "--out", folder + "/parquet", "--follow"] + common
     case .clickhouse:
       return ["weir", "clickhouse", "load", tape, "--state", folder + "/clickhouse", "--follow"] + common

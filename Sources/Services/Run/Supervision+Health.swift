@@ -79,10 +79,11 @@ extension Supervision {
     // One that has just been started has nothing that could be old.
     if member.timeNs == 0 {
       let age = nowNs - member.startedNs
-      return member.service == .venue || member.service.isArchive || age <= nsMax ? nil : "no record in \(seconds(age))"
+      return member.service == .venue || member.service.isArchive || age <= nsMax
+        ? nil : "no record in \(seconds(age))"
     }
     switch member.service {
-    case .venue, .retention, .convert, .clickhouse, .publish: return nil
+    case .venue, .convert, .clickhouse, .publish: return nil
     case .harvest:
       if window == .replay { return member.sequence == former ? "no record since the last look" : nil }
       let age = wall.rawValue - member.timeNs

@@ -4,9 +4,8 @@ import Core
 public enum ServiceName: String, CaseIterable, Sendable {
   /// The embedded exchange; only when none is configured.
   case venue
-  /// What keeps the tape beyond this machine or day: Parquet, ClickHouse, a Redis stream, and the removal of
-  /// what is kept elsewhere.
-  case retention, convert, clickhouse, publish
+  /// What keeps the tape beyond this machine or day: Parquet, ClickHouse, a Redis stream.
+  case convert, clickhouse, publish
   case harvest, signal, broker, report
   /// The latest signals in Redis.
   case cache
@@ -18,7 +17,7 @@ public enum ServiceName: String, CaseIterable, Sendable {
     case .harvest: .venue
     case .signal: .harvest
     case .broker, .report, .cache: .signal
-    case .retention, .convert, .clickhouse, .publish: nil
+    case .convert, .clickhouse, .publish: nil
     }
   }
 
@@ -26,7 +25,7 @@ public enum ServiceName: String, CaseIterable, Sendable {
   /// it to catch up, but leaves it running until the harvester has sealed the tape.
   var isArchive: Bool {
     switch self {
-    case .retention, .convert, .clickhouse, .publish: true
+    case .convert, .clickhouse, .publish: true
     default: false
     }
   }
