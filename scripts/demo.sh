@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job, live, for a minute on the embedded venue: weir run with all services, a live table, and its report.
-# With recordings at hand they are imported and replayed first. Everything is left in out/demo.
+# Its Parquet is validated and asked by SQL. With recordings at hand they are imported and replayed first. Everything is left in out/demo.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -29,7 +29,7 @@ echo
 echo "no exchange is configured: the run has a simulated venue of its own, with a seeded market"
 # The default warm-up of three minutes would end after the demo; values judged by 15 s of history are for show.
 brief=(--config config/defaults.yaml --set flow.warmup_ms=15000)
-step "$weir" run "${brief[@]}" --enable harvest,signal,broker,report --sink dual \
+step "$weir" run "${brief[@]}" --enable harvest,signal,broker,report,convert --sink dual \
   --minutes "${MINUTES:-1}" --run-dir "$out/run"
 
 step "$weir" replay "$out/run/tape" --out "$out/again" --sink jsonl --quiet "${brief[@]}" >/dev/null
@@ -42,6 +42,14 @@ fi
 
 printf '\nA minute is far too short to judge signals by; this is how it is done:\n'
 step "$weir" evaluate "$out/run" --tape "$out/run/tape" --horizons 1,5 --quiet
+
+printf '\nThe tape as typed rows: proven equal to the tape, and asked by SQL\n'
+if [[ -e .deps/lib/libduckdb.so ]]; then
+  step "$weir" validate "$out/run/tape" "$out/run/parquet"
+  step "$weir" sql --data "$out/run/parquet" --query symbol_totals --format table
+else
+  echo "DuckDB is not there (see make setup): neither is done"
+fi
 
 printf '\n== the report of the run\n'
 cat "$out"/run/summary_*.md
