@@ -262,7 +262,9 @@ extension TapeProjection {
   ) throws(FieldError) {
     let batch = batchToFill(kind, symbol)
     let code = code(of: symbol, in: batch)
-    let codes = names.mapValues { batch.index(ofName: $0) }
+    // In the order of the columns: a dictionary's own differs from process to process, and so would the files.
+    var codes: [Int: Int64] = [:]
+    for (column, name) in names.sorted(by: { $0.key < $1.key }) { codes[column] = batch.index(ofName: name) }
     let row = batch.begin(rows: 1).message
     batch.column(0)[row] = code
     for (index, value) in values.enumerated() { batch.column(index + 1)[row] = codes[index + 1] ?? value }

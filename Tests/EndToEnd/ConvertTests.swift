@@ -52,6 +52,11 @@ struct ConvertTests {
     return found
   }
 
+  /// Where two folders differ.
+  private func differences(_ a: [String: [UInt8]], _ b: [String: [UInt8]]) -> [String] {
+    Set(a.keys).union(b.keys).filter { a[$0] != b[$0] }.sorted()
+  }
+
   /// kill -9 at random moments of a conversion, each followed by going on where it stopped: the files of none.
   /// `WEIR_CONVERT_KILLS` sets how many.
   @Test func killsLeaveTheFilesOfNone() throws {
@@ -76,7 +81,7 @@ struct ConvertTests {
       process.signal(SIGKILL)
       // Done before it was killed: from the beginning again.
       if try process.wait().code == 0 {
-        #expect(try content(out) == expected)
+        #expect(try differences(content(out), expected) == [])
         finished += 1
         try FileManager.default.removeItem(atPath: out)
       }
@@ -85,7 +90,7 @@ struct ConvertTests {
     let (lastCode, lastSummary) = try last.wait()
     #expect(lastCode == 0, "\(last.errorText)")
     for key in ["messages", "rows", "bytes_in", "bytes_out"] { #expect(lastSummary[key] == summary[key]) }
-    #expect(try content(out) == expected)
+    #expect(try differences(content(out), expected) == [])
     print("\(kills) kills, \(finished) conversions ended between them")
   }
 
@@ -114,8 +119,7 @@ struct ConvertTests {
       try Files.rename(aside + "/" + file, tape + "/" + file)
     }
     try wait(3)
-    let metrics = try String(
-      contentsOf: try #require(URL(string: "http://127.0.0.1:\(port)/metrics")), encoding: .utf8)
+    let metrics = try Loopback.request(port: UInt16(port), "GET", "/metrics").body
     #expect(metrics.contains("weir_convert_segments_total 3"))
     #expect(metrics.contains("weir_convert_errors_total 0"))
     #expect(metrics.contains("weir_convert_lag_seconds 0"))
@@ -125,7 +129,7 @@ struct ConvertTests {
     #expect(last["summary"]?["skipped_segments"]?.integer == 3)
     let whole = try WeirProcess(["convert", tape, "--json", "--out", scratch.path + "/whole"])
     #expect(try whole.wait().code == 0)
-    #expect(try content(out) == content(scratch.path + "/whole"))
+    #expect(try differences(content(out), content(scratch.path + "/whole")) == [])
   }
 
   @Test func itSaysWhatItDid() throws {
