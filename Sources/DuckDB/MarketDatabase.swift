@@ -51,7 +51,7 @@ public struct MarketDatabase {
   public let database: DuckDBDatabase
 
   /// - Parameters:
-  ///   - question: with a tape, only tables that it can mean are filled.
+  ///   - question: tables that it cannot mean stay empty, and their files unopened; nil for all tables.
   ///   - progress: told the records read so far.
   /// - Throws: ``Failure``, ``DuckDBError``, `TapeError`
   public init(
@@ -75,9 +75,8 @@ public struct MarketDatabase {
       try load(folder, Set(TableKind.allCases.filter { MarketDatabase.canMean($0, question) }), progress)
     } else {
       for kind in TableKind.allCases {
-        try database.run(
-          parquet.map { MarketViews.raw(kind, $0) } ?? MarketViews.empty(kind.name, MarketViews.columns(kind))
-        )
+        let view = MarketDatabase.canMean(kind, question) ? parquet.map { MarketViews.raw(kind, $0) } : nil
+        try database.run(view ?? MarketViews.empty(kind.name, MarketViews.columns(kind)))
       }
     }
     for statement in MarketViews.derived { try database.run(statement) }
@@ -87,7 +86,8 @@ public struct MarketDatabase {
     try database.lock()
   }
 
-  /// Whether a statement can mean a table or a view over it: one that does not have the name in it cannot.
+  /// Whether a statement can mean a table or a view over it: one that does not have the name in it cannot,
+  /// unless it makes names out of texts (`query_table`, `query`) or escapes (`U&"…"`).
   static func canMean(_ kind: TableKind, _ question: String?) -> Bool {
     guard let question = question?.lowercased() else { return true }
     let names =
@@ -96,7 +96,7 @@ public struct MarketDatabase {
       case .bookTicker: ["book_", "bars_"]
       default: [kind.name]
       }
-    return names.contains { question.contains($0) }
+    return (names + ["query", "u&\""]).contains { question.contains($0) }
   }
 
   private func load(_ tape: String, _ kinds: Set<TableKind>, _ progress: (Int64) -> Void) throws {

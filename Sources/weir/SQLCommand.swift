@@ -2,6 +2,7 @@ import CommandLineKit
 import Core
 import DuckDB
 import Services
+import Store
 import Tables
 
 enum SQLCommand {
@@ -40,8 +41,15 @@ enum SQLCommand {
     let progress = Progress("tape", unit: "records", for: arguments)
     let run = arguments.text("run")
     if let run, !Files.isFolder(run) { throw UsageError("--run: there is no folder \(run)") }
+    let lines = try runLines(run)
+    if let run, statement.lowercased().contains("signals"), lines[0].files.isEmpty,
+      Files.exists(SignalFiles.database(run))
+    {
+      throw UsageError(
+        "\(run) keeps its signals in SQLite alone; ask them there, or replay with --sink jsonl")
+    }
     let market = try MarketDatabase(
-      source(arguments), lines: runLines(run), question: statement, options: options
+      source(arguments), lines: lines, question: statement, options: options
     ) { progress.update($0) }
     progress.finish()
     try market.database.withInterruptBySignal {

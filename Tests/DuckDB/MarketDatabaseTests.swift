@@ -72,7 +72,8 @@ struct MarketDatabaseTests {
       #"{"signal_id":"a","ts_ms":5,"symbol":"BTCUSDT","signal_type":"strong","confirm":true,"score":null}"#
     try Files.writeAtomically(lines.files[0], row + "\n" + row.replacing("true", with: "false") + "\n")
     try Files.writeAtomically(lines.files[1], row.replacing("5", with: "6") + "\n" + String(row.prefix(40)))
-    let converted = try MarketDatabase(.parquet(folder: fixture.tables), lines: [lines]).database
+    let converted = try MarketDatabase(.parquet(folder: fixture.tables), lines: [lines], question: query.sql)
+      .database
     let direct = try MarketDatabase(.tape(folder: fixture.tape), lines: [lines], question: query.sql).database
     let answer = try converted.rows(query.sql)
     #expect(!answer.isEmpty)
@@ -112,7 +113,8 @@ struct MarketDatabaseTests {
     (nil, TableKind.depth, true), ("SELECT * FROM Depth", .depth, true),
     ("SELECT * FROM bars_1m", .depth, false),
     ("select * from BARS_1S", .trade, true), ("select * from bars_1s", .bookTicker, true),
-    ("select * from trades", .bookTicker, false), ("select * from book_tops", .bookTicker, true),
+    ("select * from query_table('de' || 'pth')", .depth, true), ("select * from trades", .bookTicker, false),
+    ("select * from book_tops", .bookTicker, true),
   ])
   func onlyTablesThatAreMeantAreFilled(_ question: String?, _ kind: TableKind, _ isMeant: Bool) {
     #expect(MarketDatabase.canMean(kind, question) == isMeant)

@@ -39,7 +39,7 @@ final class MarketSection {
   }
 
   private func ask(_ times: Range<Int64>) throws -> JSONValue {
-    let database = try MarketDatabase(.parquet(folder: folder)).database
+    let database = try MarketDatabase(.parquet(folder: folder), question: "bars_1m").database
     func table(_ query: StandardQuery, _ key: ([DuckDBValue]) -> String) throws -> JSONValue {
       let result = try database.query(query.sql(barsIn: times))
       let names = result.columns.map(\.name)
