@@ -115,6 +115,7 @@ struct CopyTests {
     let totals = try writer.finish()
     #expect(totals.firstSequence == 21 && totals.lastSequence == 50)
     #expect(try lines(folder.path("copy")) == Array(all[20...]))
-    #expect(try verifyTape(folder.path("copy")).problems == [])
+    // It is no whole tape, and does not pass for one.
+    #expect(try verifyTape(folder.path("copy")).problems.count == 1)
   }
 }
