@@ -68,7 +68,7 @@ public final class RecordStream {
   public func facts() throws(RedisError) -> Facts {
     let reply: RedisReply
     do throws(RedisError) { reply = try connection.call("XINFO", "STREAM", name) } catch {
-      guard case .refused(_, let reason) = error, reason.hasPrefix("ERR no such key") else { throw error }
+      guard case .refused(_, let reason) = error, RecordStream.saysNoStream(reason) else { throw error }
       return Facts(exists: false, length: 0, last: RecordID(0), first: nil)
     }
     guard let last = reply["last-generated-id"]?.text.flatMap({ RecordID($0) }), last.part <= 1,
@@ -132,9 +132,15 @@ public final class RecordStream {
       "XADD", name, RecordID(sequence, part: 1).description, RecordStream.endField, String(sequence))
   }
 
+  /// The stream's groups; none where there is no stream.
   public func groups() throws(RedisError) -> [Group] {
     var groups: [Group] = []
-    for reply in try connection.call("XINFO", "GROUPS", name).elements ?? [] {
+    let replies: RedisReply
+    do throws(RedisError) { replies = try connection.call("XINFO", "GROUPS", name) } catch {
+      guard case .refused(_, let reason) = error, RecordStream.saysNoStream(reason) else { throw error }
+      return []
+    }
+    for reply in replies.elements ?? [] {
       guard let group = reply["name"]?.text, let pending = reply["pending"]?.integer,
         let delivered = reply["last-delivered-id"]?.text.flatMap({ RecordID($0) })
       else { throw foreign("a consumer group cannot be understood") }

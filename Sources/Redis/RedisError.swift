@@ -27,7 +27,7 @@ public enum RedisError: Error, Equatable, Sendable, CustomStringConvertible {
       "cannot connect to \(endpoint): \(reason); start the server or set redis.url"
     case .lost(let endpoint, let reason): "the connection to \(endpoint) was lost: \(reason)"
     case .notAllowed(let endpoint, let reason):
-      "\(endpoint) refuses us: \(reason); set REDIS_PASSWORD (and REDIS_USER), or redis.password_file"
+      "\(endpoint) refuses us: \(reason); check REDIS_PASSWORD (and REDIS_USER), or redis.password_file"
     case .unavailable(let command, let reason):
       "the server cannot do \(command) now: \(reason)"
         + (reason.hasPrefix("OOM")

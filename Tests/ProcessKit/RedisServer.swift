@@ -68,6 +68,15 @@ public final class RedisServer {
 
   public func signal(_ number: Int32) { if process.isRunning { Foundation.kill(pid, number) } }
 
+  /// Cuts the end off the append-only file of a server that does not run: what it had not synced when the power
+  /// was cut.
+  public func loseEndOfLog(bytes: Int) throws {
+    let log = folder + "/appendonlydir"
+    guard let name = try Files.list(log).filter({ $0.hasSuffix(".incr.aof") }).last else { return }
+    let file = try File(log + "/" + name, .append)
+    try file.truncate(to: max(0, file.size() - bytes))
+  }
+
   /// Says one line of the inline protocol on a connection of its own.
   ///
   /// - Returns: the start of the answer; empty when there is none.

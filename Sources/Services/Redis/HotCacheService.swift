@@ -38,6 +38,7 @@ public final class HotCacheService: SignalConsumer {
   private var backoff: RedisBackoff
   private var connection: RedisConnection?
   private var failures = 0
+  private var lastError: RedisError?
   private let note: (String) -> Void
   private let registry = MetricRegistry()
   private static let retryNs = 100 * Nanoseconds.millisecond
@@ -75,6 +76,7 @@ public final class HotCacheService: SignalConsumer {
     try follower.run(
       self, runFolder: options.runFolder, sources: [options.source],
       ready: [.init("redis", .string("\(options.connector.endpoint)"))], print: print)
+    if options.follow.isOnce, writer.waitingSymbols > 0, let lastError { throw lastError }
     follower.say(options.follow.isSupervised ? .object(["summary": summary]) : summary, print)
   }
 
@@ -103,11 +105,12 @@ public final class HotCacheService: SignalConsumer {
       let open = try connection ?? options.connector.connect()
       connection = open
       try writer.write(to: open, pipeline: &pipeline)
-      if backoff.failures > 0 { note("connected again after \(backoff.failures) failures") }
+      if backoff.failures > 0 { note("works again after \(backoff.failures) failures") }
       backoff.succeeded()
     } catch let error as RedisError where error.isPassing {
       if backoff.failures == 0 { note("\(error); each symbol's latest row waits, and it is tried again") }
       connection = nil
+      lastError = error
       failures += 1
       backoff.failed(EventLoop.monotonicNow())
     }

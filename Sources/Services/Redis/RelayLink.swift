@@ -37,9 +37,9 @@ final class RelayLink {
         try opened(new)
         stream = new
         connections += 1
-        if backoff.failures > 0 { note("connected again after \(backoff.failures) failures") }
       }
       let result = try job(stream!)
+      if backoff.failures > 0 { note("works again after \(backoff.failures) failures") }
       backoff.succeeded()
       return result
     } catch let error as RedisError where error.isPassing {

@@ -137,8 +137,13 @@ public final class TapeReceiver: RelayService {
   /// Makes sure that it is the same tape, and sets the group behind its last record.
   private func begin(_ stream: RecordStream) throws -> Bool {
     let last = position.lastSequence
-    if last > 0, let lastLine, let there = try stream.record(last), there != lastLine {
-      throw RelayError.anotherTape(stream: options.stream, sequence: last, folder: options.out)
+    // The stream may end before the tape, when the server has lost something.
+    let shared = min(last, try stream.facts().last.sequence)
+    if shared > 0, let there = try stream.record(shared) {
+      let here = shared == last ? lastLine : try TapeReceiver.line(shared, options.out)
+      if let here, here != there {
+        throw RelayError.anotherTape(stream: options.stream, sequence: shared, folder: options.out)
+      }
     }
     guard try stream.beginGroup(options.group, after: last) else {
       if !isWaitingForStream { note("there is no stream \(options.stream) yet; waits for its publisher") }
