@@ -51,7 +51,8 @@ private func batches(_ sample: SampleRows, _ schema: ClickHouseSchema) -> [Inser
   return all
 }
 
-private func expectEqual(_ sample: SampleRows, _ client: ClickHouseClient, _ schema: ClickHouseSchema) throws {
+private func expectEqual(_ sample: SampleRows, _ client: ClickHouseClient, _ schema: ClickHouseSchema) throws
+{
   var sums = TableKind.allCases.map { ContentSums($0) }
   var builders = ClickHouseSchema.barWidths.map { BarBuilder(widthNs: $0.ns) }
   sample.read(blockLines: { 64 }) { projection in
@@ -72,7 +73,8 @@ private func expectEqual(_ sample: SampleRows, _ client: ClickHouseClient, _ sch
 }
 
 @Suite(
-  "ClickHouse on the wire", .enabled(if: hasServer, "clickhouse-server is not installed; run scripts/peers.sh"),
+  "ClickHouse on the wire",
+  .enabled(if: hasServer, "clickhouse-server is not installed; run scripts/peers.sh"),
   .serialized)
 struct ClickHouseWireTests {
   private let folder = Folder()
@@ -89,8 +91,9 @@ struct ClickHouseWireTests {
     #expect(refused?.isTransient == false)
     #expect("\(refused!)".contains("CLICKHOUSE_PASSWORD") && !"\(refused!)".contains("wrong-secret"))
 
-    guard case .server(60, 404, let message)? = #expect(
-      throws: ClickHouseError.self, performing: { try good.run("SELECT * FROM nothing") })
+    guard
+      case .server(60, 404, let message)? = #expect(
+        throws: ClickHouseError.self, performing: { try good.run("SELECT * FROM nothing") })
     else {
       Issue.record("an unknown table is code 60 with status 404")
       return
@@ -184,7 +187,8 @@ struct ClickHouseEngineTests {
     let server = try RealServer.chdb(data: folder.path)
     defer { server.stop() }
     let client = try client(server)
-    let schema = try ClickHouseSchema(database: "weir", dialect: .modern, ttlDays: [.depth: 1, .trade: 10_000])
+    let schema = try ClickHouseSchema(
+      database: "weir", dialect: .modern, ttlDays: [.depth: 1, .trade: 10_000])
     try client.make(schema)
     for batch in batches(SampleRows(seed: 9, count: 200), schema) { try send(client, batch, schema) }
     _ = try client.run("OPTIMIZE TABLE weir.depth FINAL")
