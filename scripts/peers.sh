@@ -17,7 +17,7 @@ policy=/usr/sbin/policy-rc.d
 as_root=()
 [[ "$(id -u)" == 0 ]] || as_root=(sudo -n)
 new_servers=()
-for name in prometheus prometheus-pushgateway victoria-metrics redis-server; do
+for name in prometheus prometheus-pushgateway victoria-metrics redis-server clickhouse-server; do
   command -v "$name" >/dev/null || new_servers+=("$name")
 done
 if ((${#new_servers[@]} > 0)) && [[ ! -e "$policy" ]]; then

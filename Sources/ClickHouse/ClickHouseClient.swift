@@ -139,11 +139,16 @@ public final class ClickHouseClient {
     _ sql: String, settings: KeyValuePairs<String, String> = [:], inDatabase: Bool = true,
     timeoutNs: Int64? = nil
   ) throws(ClickHouseError) -> String {
+    // A connection that the server has closed meanwhile is noticed before it is used.
+    loop.turn(waitNs: 0)
     var result: Result<HTTPResponse, ClickHouseError>?
     execute(sql, settings: settings, inDatabase: inDatabase, timeoutNs: timeoutNs) { result = $0 }
     while result == nil { loop.turn(waitNs: 100 * Nanoseconds.millisecond) }
     return try result!.get().text
   }
+
+  /// One turn of its loop, for callers that wait for an answer.
+  func turn() { loop.turn(waitNs: 50 * Nanoseconds.millisecond) }
 
   /// Runs a statement and gives its rows, each as its fields; `nil` for NULL.
   ///

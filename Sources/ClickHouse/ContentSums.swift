@@ -102,7 +102,8 @@ public struct ContentSums: Equatable, Sendable {
     parts.append("sum(toUInt64(\(time)))")
     let row = mixed.joined(separator: " + ")
     parts.append("sum((\(row)) * (\(row)))")
-    return "SELECT \(parts.joined(separator: ", ")) FROM \(schema.database).\(kind.name) WHERE tape = '\(tape)'"
+    return
+      "SELECT \(parts.joined(separator: ", ")) FROM \(schema.database).\(kind.name) WHERE tape = '\(tape)'"
   }
 
   private static func number(_ column: TableColumn) -> String {
@@ -139,8 +140,11 @@ public struct ContentSums: Equatable, Sendable {
   /// What differs, in words: the columns by name.
   public func differences(from server: ContentSums) -> [String] {
     var found: [String] = []
-    if rows != server.rows { found.append("\(kind.name): \(rows) rows on the tape, \(server.rows) on the server") }
-    for (index, column) in TableSchema.of(kind).columns.enumerated() where columns[index] != server.columns[index] {
+    if rows != server.rows {
+      found.append("\(kind.name): \(rows) rows on the tape, \(server.rows) on the server")
+    }
+    for (index, column) in TableSchema.of(kind).columns.enumerated()
+    where columns[index] != server.columns[index] {
       let what =
         columns[index].nulls != server.columns[index].nulls
         ? "\(columns[index].nulls) nulls on the tape, \(server.columns[index].nulls) on the server"

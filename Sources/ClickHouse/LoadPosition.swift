@@ -82,7 +82,8 @@ public struct LoadPosition: Equatable {
     else { return nil }
     self.init(
       tape: tape, server: server, database: database, segment: segment, segmentFirstSequence: first,
-      segmentFirstReceiveNs: firstReceiveNs, bounds: .init(rowsMax: Int(rowsMax), bytesMax: Int(bytesMax), sliceNs: sliceNs))
+      segmentFirstReceiveNs: firstReceiveNs,
+      bounds: .init(rowsMax: Int(rowsMax), bytesMax: Int(bytesMax), sliceNs: sliceNs))
     self.sequence = sequence
     func places(_ json: JSONValue?) -> [TableKind: RowPlace]? {
       guard let members = json?.members else { return nil }

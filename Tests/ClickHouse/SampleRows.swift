@@ -37,7 +37,8 @@ struct SampleRows {
         }.joined(separator: ",")
         body = #""snapshot","stream":"\#(stream)@aggTrades","data":[\#(trades)]"#
       default:
-        body = random.bernoulli(0.5)
+        body =
+          random.bernoulli(0.5)
           ? #""note","stream":null,"data":{"text":"größer \#(index)\t"}"#
           : #""frame","stream":"\#(stream)@forceOrder","data":{"e":"forceOrder","E":\#(millisecond),"o":{"s":"\#(symbol)","S":"SELL","o":"LIMIT","f":"IOC","q":"1","p":"\#(price)","ap":"\#(price)","X":"FILLED","l":"1","z":"1","T":\#(millisecond)}}"#
       }

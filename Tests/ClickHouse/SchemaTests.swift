@@ -40,10 +40,12 @@ struct SchemaTests {
     #expect(Array(text.utf8).withUnsafeBytes { sipHash64($0) } == hash)
   }
 
-  @Test(arguments: [
-    ("1.5", 150_000_000), ("-0.00000001", -1), ("0", 0), ("12345678901.00000000", 1_234_567_890_100_000_000),
-    ("1e5", nil), ("1.123456789", nil), ("", nil), ("-", nil), ("1.", 100_000_000),
-  ] as [(String, Int128?)])
+  @Test(
+    arguments: [
+      ("1.5", 150_000_000), ("-0.00000001", -1), ("0", 0),
+      ("12345678901.00000000", 1_234_567_890_100_000_000),
+      ("1e5", nil), ("1.123456789", nil), ("", nil), ("-", nil), ("1.", 100_000_000),
+    ] as [(String, Int128?)])
   func decimalsAreRead(text: String, units: Int128?) {
     #expect(decimalUnits(text) == units)
   }

@@ -2,11 +2,14 @@ import Foundation
 
 /// ClickHouse twice: the wire protocol by Debian's server of 2018, today's SQL by the engine of chdb.
 extension RealServer {
-  /// Debian's server, 18.16. User `default` has no password, user `weir` has `clickhouse-secret`.
+  /// Debian's server, 18.16. It closes the descriptor by which Foundation notices a process's end, and Foundation
+  /// then waits for it on the thread that watches all others; so a shell starts it, with whom it dies at
+  /// once. User `default` has no password, user `weir` has `clickhouse-secret`.
   ///
   /// - Parameter data: the folder of its tables, which outlives it.
   public static func clickHouse(port: UInt16? = nil, data: String) throws -> RealServer {
     try FileManager.default.createDirectory(atPath: data + "/tmp", withIntermediateDirectories: true)
+    waitUntilFree(data)
     let native = try ReservedPort()
     let users = """
       <yandex><profiles><default></default></profiles><quotas><default></default></quotas><users>
@@ -17,7 +20,7 @@ extension RealServer {
       """
     native.release()
     return try RealServer(
-      "clickhouse-server", readyPath: "/ping", port: port,
+      "sh", readyPath: "/ping", port: port,
       files: [
         "users.xml": users,
         "config.xml": """
@@ -29,8 +32,18 @@ extension RealServer {
         """,
       ]
     ) { port, folder in
-      ["--config-file=\(folder)/config.xml", "--", "--http_port=\(port)"]
+      let server = "clickhouse-server --config-file=\(folder)/config.xml -- --http_port=\(port)"
+      return ["-c", "setpriv --pdeathsig KILL \(server) & wait"]
     }
+  }
+
+  /// A server that was just killed may still hold its folder.
+  private static func waitUntilFree(_ data: String) {
+    let descriptor = open(data + "/status", O_RDWR)
+    guard descriptor >= 0 else { return }
+    let deadline = Date().addingTimeInterval(60)
+    while flock(descriptor, LOCK_EX | LOCK_NB) != 0, Date() < deadline { usleep(10_000) }
+    close(descriptor)
   }
 
   /// The Python of the conformance tests, with chdb among its packages; nil without it.

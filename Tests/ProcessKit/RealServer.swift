@@ -84,10 +84,14 @@ public final class RealServer {
       let isOurs = words.count > 9 && words[1].hasSuffix(mark) && words[3] == "0A"
       return isOurs ? "socket:[\(words[9])]" : nil
     }
-    let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []
-    return files.contains { file in
-      let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\(file)")
-      return link.map(inodes.contains) ?? false
+    // It may stand behind a process that starts it.
+    let children = (try? String(contentsOfFile: "/proc/\(pid)/task/\(pid)/children", encoding: .utf8)) ?? ""
+    return ([pid] + children.split(separator: " ").compactMap { Int32($0) }).contains { pid in
+      let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []
+      return files.contains { file in
+        let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\(file)")
+        return link.map(inodes.contains) ?? false
+      }
     }
   }
 

@@ -282,6 +282,8 @@ public final class ClickHouseLoader {
     sending.answer = nil
     sending.attempts += 1
     inFlight = sending
+    // A connection that the server has closed meanwhile is noticed before it is used.
+    follower.loop.turn(waitNs: 0)
     result.bytesSent += client.send(
       sending.batch, schema, tape: position.tape, present: sending.present
     ) { [weak self] in self?.inFlight?.answer = $0 }

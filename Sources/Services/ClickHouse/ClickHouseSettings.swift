@@ -50,7 +50,8 @@ public struct ClickHouseSettings: Equatable, Sendable {
     {
       issues.append(ConfigIssue("clickhouse.url", problem))
     } else if url.contains("?") {
-      issues.append(ConfigIssue("clickhouse.url", "must end with its path: what follows a ? is written by us"))
+      issues.append(
+        ConfigIssue("clickhouse.url", "must end with its path: what follows a ? is written by us"))
     }
     for (key, name) in [("database", database), ("cluster", cluster)]
     where !name.isEmpty && !ClickHouseServer.isName(name) {
