@@ -22,6 +22,7 @@ void *memmem(const void *, size_t, const void *, size_t);
 int pipe2(int[2], int);
 int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *__restrict, const char *__restrict);
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
+int syncfs(int);
 
 // A descriptor of a process, readable when it has ended; close-on-exec. Linux 5.3; glibc has it from 2.36.
 static inline int weir_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }

@@ -19,8 +19,8 @@ public final class TableBatch {
   /// The names that occurred, which keep their indices for good.
   public private(set) var names: [String] = []
   private var columns: [UnsafeMutablePointer<Int64>]
-  private var messageCapacity = 256
-  private var rowCapacity = 256
+  private var messageCapacity = TableBatch.capacityMin
+  private var rowCapacity = TableBatch.capacityMin
   private var nameIndices: [String: Int64] = [:]
   private var textBytes = ByteWriter(capacity: 256)
   private var textEnds: [Int] = []
@@ -29,7 +29,7 @@ public final class TableBatch {
     self.schema = schema
     self.symbol = symbol
     messageRows = .allocate(capacity: messageCapacity)
-    columns = schema.columns.map { _ in .allocate(capacity: 256) }
+    columns = schema.columns.map { _ in .allocate(capacity: TableBatch.capacityMin) }
   }
 
   deinit {
@@ -51,12 +51,36 @@ public final class TableBatch {
     return 8 * (messageCount * perMessage + rowCount * (schema.columns.count - perMessage)) + textBytes.count
   }
 
+  /// Bytes of memory that the values have room for.
+  public var storageBytes: Int {
+    let perMessage = schema.columns.count { $0.isOfMessage }
+    return (8 * perMessage + 4) * messageCapacity + 8 * (schema.columns.count - perMessage) * rowCapacity
+      + textBytes.count
+  }
+
   public func removeAll() {
     messageCount = 0
     rowCount = 0
     textBytes.removeAll()
     textEnds.removeAll(keepingCapacity: true)
   }
+
+  /// Removes all rows and gives back the memory that they took; names keep their indices.
+  public func removeAllAndShrink() {
+    removeAll()
+    messageCapacity = TableBatch.capacityMin
+    rowCapacity = TableBatch.capacityMin
+    messageRows.deallocate()
+    messageRows = .allocate(capacity: messageCapacity)
+    for index in columns.indices {
+      columns[index].deallocate()
+      columns[index] = .allocate(capacity: TableBatch.capacityMin)
+    }
+    textBytes = ByteWriter(capacity: 256)
+    textEnds = []
+  }
+
+  private static let capacityMin = 256
 
   /// The index of a name, new if unseen.
   public func index(ofName name: String) -> Int64 {

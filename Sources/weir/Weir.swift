@@ -9,7 +9,7 @@ struct Weir {
       HarvestCommand.command, SignalCommand.command, BrokerCommand.command, ReportCommand.command,
       ReplayCommand.command, EvaluateCommand.command, TuneCommand.command, ImportCommand.command,
       VenueCommand.command, TapeCommand.command, ParityCommand.command, ConfigCommand.command,
-      ExportCommand.command, CollectCommand.command, DoctorCommand.command,
+      ConvertCommand.command, ExportCommand.command, CollectCommand.command, DoctorCommand.command,
     ])
 
   static func main() { tool.main() }

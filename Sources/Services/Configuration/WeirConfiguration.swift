@@ -49,6 +49,7 @@ public struct WeirConfiguration: Sendable {
   public var run = RunConfiguration()
   public var tape = TapeSettings()
   public var sink = SinkSettings()
+  public var parquet = ParquetSettings()
   public var export = ExportSettings()
   public var alertDelivery = AlertDeliverySettings()
   public var broker = BrokerConfiguration()
@@ -123,7 +124,7 @@ extension WeirConfiguration {
     defaults: WeirConfiguration(),
     keys: runKeys + venueKeys + harvestKeys + flowKeys + fusionKeys + gateKeys + strategyKeys
       + parameterKeys + scenarioKeys + divergenceKeys + brokerKeys + storageKeys
-      + exportKeys + retentionKeys,
+      + exportKeys + parquetKeys + retentionKeys,
     maps: [
       ConfigMap(
         "instruments", \.instruments, names: .symbol, element: InstrumentDecimals(),
