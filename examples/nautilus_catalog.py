@@ -7,6 +7,9 @@
 Prints counts, the last best bid and ask of Nautilus's L2 book, and the cumulative volume delta. With --expect FILE
 books and volume deltas are compared with those given there, and the exit code is 1 when any differs. FILE is
 {"moments": [{"recv_ns", "cvd", "bids": [[price, quantity], ...], "asks": ...}, ...]}, prices as text.
+
+A backtest also needs the instrument's definition, which is not on a tape (fees, margins): --define writes one into the
+catalog, with the decimals of the export and the margins and fees given below. Change them to yours.
 """
 import argparse
 import json
@@ -19,6 +22,25 @@ from nautilus_trader.model.data import OrderBookDelta, QuoteTick, TradeTick
 from nautilus_trader.model.enums import AggressorSide, BookType, RecordFlag
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
+
+
+def define(catalog, instrument, tick):
+    """A perpetual with the decimals of a trade, written into the catalog."""
+    from nautilus_trader.model.instruments import CryptoPerpetual
+    from nautilus_trader.model.identifiers import Symbol
+    from nautilus_trader.model.objects import Currency, Price, Quantity
+
+    symbol = instrument.symbol.value.removesuffix("-PERP")
+    quote = next(name for name in ("USDT", "USDC") if symbol.endswith(name))
+    step = lambda kind, decimals: kind.from_str(format(Decimal(1).scaleb(-decimals), "f"))
+    catalog.write_data([CryptoPerpetual(
+        instrument_id=instrument, raw_symbol=Symbol(symbol), base_currency=Currency.from_str(symbol.removesuffix(quote)),
+        quote_currency=Currency.from_str(quote), settlement_currency=Currency.from_str(quote), is_inverse=False,
+        price_precision=tick.price.precision, size_precision=tick.size.precision,
+        price_increment=step(Price, tick.price.precision), size_increment=step(Quantity, tick.size.precision),
+        margin_init=Decimal("0.05"), margin_maint=Decimal("0.025"),
+        maker_fee=Decimal("0.0002"), taker_fee=Decimal("0.0005"), ts_event=tick.ts_event, ts_init=tick.ts_init,
+    )])
 
 
 def levels(side):
@@ -34,6 +56,7 @@ def main():
     parser.add_argument("catalog")
     parser.add_argument("--symbol", required=True)
     parser.add_argument("--expect", metavar="FILE")
+    parser.add_argument("--define", action="store_true")
     options = parser.parse_args()
 
     catalog = ParquetDataCatalog(str(Path(options.catalog).resolve()))
@@ -65,6 +88,8 @@ def main():
         if volume != Decimal(str(want["cvd"])):
             differences.append(f"{until}: cvd {volume}, expected {want['cvd']}")
 
+    if options.define and trades and not catalog.instruments(instrument_ids=[instrument.value]):
+        define(catalog, instrument, trades[0])
     last = [event for event in deltas if event.flags & RecordFlag.F_LAST]
     print(json.dumps({
         "deltas": len(deltas), "messages": len(last), "trades": len(trades), "quotes": len(quotes),

@@ -184,12 +184,12 @@ final class RetentionFixture {
       }
     }
     _ = try writer.finish()
-    for segment in try StoredSegment.list(tape) { try convert(segment) }
+    for segment in try Tape.segments(tape) { try convert(segment) }
   }
 
   deinit { try? FileManager.default.removeItem(atPath: root) }
 
-  private func convert(_ segment: StoredSegment) throws {
+  private func convert(_ segment: TapeSegment) throws {
     var files: [JSONValue] = []
     for (kind, symbols) in [("depth", ["BTCUSDT", "ETHUSDT"]), ("trade", ["BTCUSDT"])] {
       for symbol in symbols {
@@ -207,7 +207,7 @@ final class RetentionFixture {
     try Files.makeFolder(parquet + "/_conversion")
     let record: JSONValue = .object([
       "schema_version": .integer(1), "segment": .string(segment.stem),
-      "seal_sha256": .string(segment.seal!.sha256), "files": .array(files),
+      "seal_sha256": .string(try segment.seal()!.sha256), "files": .array(files),
     ])
     try Files.writeAtomically("\(parquet)/_conversion/\(segment.stem).json", record.text() + "\n")
   }

@@ -3,6 +3,9 @@ import Glibc
 import Tape
 
 extension RetentionInventory {
+  /// Of a segment's files. Records first: a seal without them is no segment.
+  static let segmentSuffixes = [".ndjson", ".ndjson.zst", ".seal.json"]
+
   /// Looks at folders: tapes, Parquet, and runs, which hold either and more.
   ///
   /// - Parameter positions: further position files of loaders, which hold every tape.
@@ -59,7 +62,7 @@ private struct InventoryReader {
       isKnown = true
       if !list.contains(path) { list.append(path) }
     }
-    func isTape(_ path: String) -> Bool { (try? !StoredSegment.list(path).isEmpty) ?? false }
+    func isTape(_ path: String) -> Bool { (try? !Tape.segments(path).isEmpty) ?? false }
     func isParquet(_ path: String) -> Bool {
       Files.isFolder(path + "/_conversion")
         || (try? Files.list(path).contains { $0.hasPrefix("kind=") }) ?? false
@@ -76,7 +79,7 @@ private struct InventoryReader {
     var seals: [String: Set<String>] = [:]
     for folder in tables {
       try readTables(folder)
-      for record in try RecordedConversion.list(folder) {
+      for record in try RetainedRecord.list(folder) {
         // A record without its files proves nothing.
         guard let seal = record.sealSHA256,
           record.files.allSatisfy({ Files.exists("\(folder)/\($0.path)") })
@@ -98,16 +101,20 @@ private struct InventoryReader {
       .init(
         folder: folder, isBeingWritten: Tape.isBeingWritten(folder), holds: try holds(on: folder),
         trimmedTo: try TapeTrim.read(folder)?.lastSequence))
-    for segment in try StoredSegment.list(folder) {
-      let isConverted = segment.seal.map { seals[segment.stem]?.contains($0.sha256) ?? false } ?? false
+    for segment in try Tape.segments(folder) {
+      // A seal that cannot be understood is none to rely on.
+      let seal = try? segment.seal()
+      let isConverted = seal.map { seals[segment.stem]?.contains($0.sha256) ?? false } ?? false
+      let path = "\(folder)/\(segment.stem)"
       inventory.items.append(
         .init(
-          kind: .tape, path: "\(folder)/\(segment.stem)", bytes: segment.bytes, endNs: segment.end.rawValue,
-          disk: disk,
+          kind: .tape, path: path,
+          bytes: RetentionInventory.segmentSuffixes.reduce(0) { $0 + bytes(path + $1) },
+          endNs: segment.end.rawValue, disk: disk,
           detail: .segment(
             .init(
-              tape: index, stem: segment.stem, lastSequence: segment.seal?.lastSequence,
-              isCompressed: segment.isCompressed, isConverted: isConverted))))
+              tape: index, stem: segment.stem, lastSequence: seal?.lastSequence,
+              isCompressed: segment.path.hasSuffix(".zst"), isConverted: isConverted))))
     }
   }
 
@@ -135,7 +142,7 @@ private struct InventoryReader {
   }
 
   private func json(_ path: String) -> JSONValue? {
-    guard let bytes = try? Files.read(path, bytesMax: 1 << 20) else { return nil }
+    guard let bytes = try? Files.read(path, bytesMax: 16 << 20) else { return nil }
     return bytes.withUnsafeBytes { try? JSONValue(parsing: $0) }
   }
 

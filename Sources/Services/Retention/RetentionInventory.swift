@@ -65,6 +65,9 @@ public struct RetentionInventory: Equatable, Sendable {
       self.name = name
       self.hour = hour
     }
+
+    /// The folder it lies in.
+    public var place: String { "\(folder)/\(leaf)" }
   }
 
   public struct Tape: Equatable, Sendable {
@@ -102,6 +105,18 @@ public struct RetentionInventory: Equatable, Sendable {
     }
   }
 
+  public struct UnfinishedCompaction: Equatable, Sendable {
+    /// Its folder.
+    public var path: String
+    /// The symbol's day it will replace, as ``TableFile/place``; nil where it will be thrown away.
+    public var place: String?
+
+    public init(path: String, place: String?) {
+      self.path = path
+      self.place = place
+    }
+  }
+
   public struct Disk: Equatable, Sendable {
     /// A folder on it.
     public var path: String
@@ -120,8 +135,8 @@ public struct RetentionInventory: Equatable, Sendable {
   public var items: [Item] = []
   public var tapes: [Tape] = []
   public var disks: [Disk] = []
-  /// Folders that interrupted compactions have left.
-  public var unfinishedCompactions: [String] = []
+  /// What interrupted compactions have left.
+  public var unfinishedCompactions: [UnfinishedCompaction] = []
 
   public init() {}
 }

@@ -79,6 +79,8 @@ private struct PlanMaker {
   private var isBlocked: [Bool]
   private var lastSegments: [String?]
   private var freed: [Int64]
+  /// Symbols' days whose files are about to change; they wait for the next round.
+  private let changing: Set<String>
 
   init(_ inventory: RetentionInventory, _ policy: RetentionPolicy, _ nowNs: Int64) {
     self.inventory = inventory
@@ -92,6 +94,7 @@ private struct PlanMaker {
     isBlocked = inventory.tapes.map { _ in false }
     lastSegments = inventory.tapes.map { _ in nil }
     freed = inventory.disks.map { _ in 0 }
+    changing = Set(inventory.unfinishedCompactions.compactMap(\.place))
     for item in inventory.items {
       if case .segment(let segment) = item.detail {
         lastSegments[segment.tape] = max(lastSegments[segment.tape] ?? "", segment.stem)
@@ -104,7 +107,8 @@ private struct PlanMaker {
     for disk in inventory.disks.indices { removeForSpace(on: disk) }
     var plan = RetentionPlan()
     plan.actions += inventory.unfinishedCompactions.map {
-      .init(verb: .finishCompaction, path: $0, reason: "an earlier compaction was interrupted", items: [])
+      .init(
+        verb: .finishCompaction, path: $0.path, reason: "an earlier compaction was interrupted", items: [])
     }
     for index in order {
       guard let reason = removed[index] else { continue }
@@ -181,6 +185,7 @@ private struct PlanMaker {
   }
 
   private func obstacle(_ item: RetentionInventory.Item) -> String? {
+    if case .table(let file) = item.detail, changing.contains(file.place) { return "its day is being merged" }
     guard case .segment(let segment) = item.detail else { return nil }
     let tape = inventory.tapes[segment.tape]
     if segment.stem == lastSegments[segment.tape] { return "it is the tape's last segment" }
@@ -213,7 +218,8 @@ private struct PlanMaker {
     var groups: [String: Group] = [:]
     for (index, item) in inventory.items.enumerated() {
       guard case .table(let file) = item.detail else { continue }
-      let key = "\(file.folder)/\(file.leaf)"
+      let key = file.place
+      if changing.contains(key) { continue }
       groups[key, default: Group()].indices.append(index)
       groups[key]!.endNs = max(groups[key]!.endNs, item.endNs)
       if removed[index] != nil { groups[key]!.isTouched = true }

@@ -30,7 +30,7 @@ public struct RetentionResult: Equatable, Sendable {
 /// Executes a ``RetentionPlan``, to the letter. Killed at any point and run again it comes to the same end.
 ///
 /// Each removal is announced before it happens, where somebody would miss what is gone: segments in
-/// ``TapeTrim``, Parquet files in their ``RecordedConversion``.
+/// ``TapeTrim``, Parquet files in their ``RetainedRecord``.
 public struct RetentionRun: ~Copyable {
   private let inventory: RetentionInventory
   private let concatenate: ParquetCompaction.Concatenate
@@ -75,7 +75,7 @@ public struct RetentionRun: ~Copyable {
       }
     }
     for (folder, paths) in paths.sorted(by: { $0.key < $1.key }) {
-      for var record in try RecordedConversion.list(folder) where record.remove(paths, at: UnixNanos(nowNs)) {
+      for var record in try RetainedRecord.list(folder) where record.remove(paths, at: UnixNanos(nowNs)) {
         try hook("announce file")
         try record.write()
       }
@@ -93,7 +93,7 @@ public struct RetentionRun: ~Copyable {
   private func announceTrim(of folder: String, _ stems: Set<String>) throws {
     let before = try TapeTrim.read(folder)
     // Segments of an interrupted trim are in its numbers already.
-    let seals = try StoredSegment.list(folder).filter { stems.contains($0.stem) }.compactMap(\.seal)
+    let seals = try Tape.segments(folder).filter { stems.contains($0.stem) }.compactMap { try $0.seal() }
       .filter { $0.lastSequence > before?.lastSequence ?? 0 }
     guard let first = seals.first, let last = seals.last else { return }
     let trim = TapeTrim(
@@ -109,8 +109,7 @@ public struct RetentionRun: ~Copyable {
     switch item.detail {
     case .segment(let segment):
       let tape = inventory.tapes[segment.tape].folder
-      // Its records first: a seal without them is no segment.
-      for suffix in [".ndjson", ".ndjson.zst", ".seal.json"] {
+      for suffix in RetentionInventory.segmentSuffixes {
         let file = "\(tape)/\(segment.stem)\(suffix)"
         guard Files.exists(file) else { continue }
         try hook("remove segment")

@@ -18,7 +18,7 @@ import kit
 from kit import equal
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(kit.HERE)))
-DATA = os.path.join(ROOT, "..", "shared", "data", "usdm_20240718")
+DATA = os.path.join(os.environ.get("WEIR_DATA") or os.path.join(ROOT, "..", "shared", "data"), "usdm_20240718")
 
 
 def main():
@@ -36,6 +36,7 @@ def main():
     for index, world in enumerate(worlds, 1):
         cases.add(f"1.{index}", f"hftbacktest: {world.name}", world.hftbacktest)
         cases.add(f"2.{index}", f"nautilus: {world.name}", world.nautilus)
+    for index, world in enumerate((worlds[1], worlds[3]), 1):
         cases.add(f"3.{index}", f"hftbacktest from the middle: {world.name}", world.slice)
     cases.add("4.1", "two exports have the same bytes", worlds[1].repeat)
     cases.add("4.2", "hftbacktest's own order correction changes nothing", worlds[2].corrected)
@@ -61,13 +62,12 @@ class World:
         return done
 
     def make_tape(self):
-        self.weir("venue", "generate", *self.options, "--symbols", "BTCUSDT,ETHUSDT", "--minutes", "2", "--out", self.tape)
+        self.weir("venue", "generate", *self.options, "--symbols", "BTCUSDT,ETHUSDT", "--minutes", "1", "--out", self.tape)
 
     def moments(self):
         """Books and volume deltas after some records, by replays of the tape cut there."""
         if self.made is not None:
             return self.made
-        os.makedirs(self.folder)
         self.make_tape()
         lines = []
         for name in sorted(os.listdir(self.tape)):
@@ -75,7 +75,7 @@ class World:
                 with self.segment(name) as file:
                     lines += [(name.split(".")[0], line) for line in file]
         self.made = []
-        for part in (3, 5, 8, 10):
+        for part in (3, 6, 10):
             end = len(lines) * part // 10
             # Several records may have one receive time; all of them belong to the moment.
             receive = self.time(lines[end - 1][1])
@@ -194,6 +194,7 @@ class World:
         report = self.export("hftbacktest", out)
         data = np.load(out)["data"]
         equal(data.dtype == event_dtype, True, "dtype")
+        data = data.astype(event_dtype)  # whose fields are said to be aligned, which a file cannot say
         assert report["messages_split"] > 0, "the tape has no messages that overtake each other"
         # One event a row, as before the correction, in the order of the tape, at the tape's times.
         local = data[data["ev"] & LOCAL_EVENT == LOCAL_EVENT].copy()

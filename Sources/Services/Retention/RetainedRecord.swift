@@ -1,8 +1,8 @@
 import Core
 
-/// `DIR/_conversion/<segment>.json`: which files hold a converted segment's rows. Retention reads them all and
-/// changes only the paths of files that it merges or removes.
-struct RecordedConversion {
+/// A ``ConversionRecord`` as retention sees it: it moves files from one list to another and leaves all else as it is,
+/// also what a later version has written.
+struct RetainedRecord {
   let path: String
   private(set) var json: JSONValue
 
@@ -17,7 +17,7 @@ struct RecordedConversion {
 
   /// - Throws: ``RetentionError/record(path:)`` for one that cannot be understood: what it would name is
   ///   unknown.
-  static func list(_ folder: String) throws -> [RecordedConversion] {
+  static func list(_ folder: String) throws -> [RetainedRecord] {
     let records = folder + "/_conversion"
     guard Files.isFolder(records) else { return [] }
     return try Files.list(records).filter { $0.hasSuffix(".json") }.map { name in
@@ -25,7 +25,7 @@ struct RecordedConversion {
       let bytes = try Files.read(path, bytesMax: 64 << 20)
       guard let json = bytes.withUnsafeBytes({ try? JSONValue(parsing: $0) }), json["files"]?.elements != nil
       else { throw RetentionError.record(path: path) }
-      return RecordedConversion(path: path, json: json)
+      return RetainedRecord(path: path, json: json)
     }
   }
 
