@@ -3,8 +3,9 @@ import Tables
 /// The columns as Arrow's readers should see them: an IPC schema message, which Parquet files carry in base64
 /// under the key `ARROW:schema`.
 ///
-/// Without it `symbol` is a string in the files, but a dictionary in the folders' names (`symbol=BTCUSDT`), and
-/// pandas refuses to read a folder whose two disagree. Source: Apache Arrow, `Schema.fbs`, `Message.fbs`, "IPC".
+/// Without it `symbol` is a string in the files, but a dictionary in the folders' names (`symbol=BTCUSDT`),
+/// and pandas refuses to read a folder whose two disagree. Source: Apache Arrow, `Schema.fbs`, `Message.fbs`,
+/// "IPC".
 enum ArrowSchema {
   static let key = "ARROW:schema"
 

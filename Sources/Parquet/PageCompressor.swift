@@ -1,6 +1,7 @@
 import CZstd
 
-/// Compresses pages with zstd, each with a checksum of its content, so that every reader notices a flipped byte.
+/// Compresses pages with zstd, each with a checksum of its content, so that every reader notices a flipped
+/// byte.
 final class PageCompressor {
   private let context: OpaquePointer
   private(set) var buffer = PageBuffer()

@@ -16,15 +16,16 @@ public enum ParquetValues: Sendable {
 /// ids. It must be converted faster than it comes, many times over, on one core and in little memory.
 ///
 /// **Why the obvious answer fails.** General writers take rows or full columns: they are handed each repeated
-/// value, hash it, count its runs and encode it, 150 to 600 ns for a row of four columns (docs/decisions/0018).
+/// value, hash it, count its runs and encode it, 150 to 600 ns for a row of four columns
+/// (docs/decisions/0018).
 ///
 /// **Algorithm.** The writer is handed messages, not rows: see ``ParquetEncoder``. Pages are version 1, as
-/// every reader knows them, zstd with a checksum each. A row group goes out with one write; between two of them
-/// the file is closed, so that any number of writers needs one descriptor.
+/// every reader knows them, zstd with a checksum each. A row group goes out with one write; between two of
+/// them the file is closed, so that any number of writers needs one descriptor.
 /// Source: Apache Parquet, "File Format", `parquet.thrift`; Apache Arrow for `ARROW:schema`.
 ///
-/// **Bounds.** A row group is held in memory once more while it is written. A page is below 2 GiB: callers keep
-/// row groups below that (``rowGroupBytesMax``).
+/// **Bounds.** A row group is held in memory once more while it is written. A page is below 2 GiB: callers
+/// keep row groups below that (``rowGroupBytesMax``).
 public final class ParquetFileWriter {
   /// Bytes of a batch that are written as one row group at the most.
   public static let rowGroupBytesMax = 1 << 30

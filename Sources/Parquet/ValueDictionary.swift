@@ -1,7 +1,8 @@
 /// The distinct values of a column in the order in which they came, and each row's place among them.
 ///
 /// Open addressing by Fibonacci hashing (D. Knuth, "The Art of Computer Programming" 3, 6.4): prices and
-/// quantities are multiples of a step, which the multiplication spreads evenly. At most ``entriesMax`` values.
+/// quantities are multiples of a step, which the multiplication spreads evenly. At most ``entriesMax``
+/// values.
 final class ValueDictionary {
   static let entriesMax = 1 << 16
   private static let slotsMin = 1 << 12

@@ -2,9 +2,9 @@ import Core
 
 /// Rows of one table in columns, on their way from the tape to a file or a server.
 ///
-/// Every value is an `Int64`: integers as they are, decimals in 1e-8 units, booleans 0 and 1, names as indices
-/// of ``names``, texts as indices of the batch's own texts; ``null`` where there is none. A column that
-/// is of the message (``TableColumn/isOfMessage``) has one value a message, others one a row.
+/// Every value is an `Int64`: integers as they are, decimals in 1e-8 units, booleans 0 and 1, names as
+/// indices of ``names``, texts as indices of the batch's own texts; ``null`` where there is none. A column
+/// that is of the message (``TableColumn/isOfMessage``) has one value a message, others one a row.
 /// The storage grows and is reused.
 public final class TableBatch {
   public static let null = Int64.min

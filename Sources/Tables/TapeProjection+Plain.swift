@@ -262,7 +262,8 @@ extension TapeProjection {
   ) throws(FieldError) {
     let batch = batchToFill(kind, symbol)
     let code = code(of: symbol, in: batch)
-    // In the order of the columns: a dictionary's own differs from process to process, and so would the files.
+    // In the order of the columns: a dictionary's own differs from process to process, and so would the
+    // files.
     var codes: [Int: Int64] = [:]
     for (column, name) in names.sorted(by: { $0.key < $1.key }) { codes[column] = batch.index(ofName: name) }
     let row = batch.begin(rows: 1).message

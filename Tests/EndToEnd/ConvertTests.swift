@@ -57,8 +57,8 @@ struct ConvertTests {
     Set(a.keys).union(b.keys).filter { a[$0] != b[$0] }.sorted()
   }
 
-  /// kill -9 at random moments of a conversion, each followed by going on where it stopped: the files of none.
-  /// `WEIR_CONVERT_KILLS` sets how many.
+  /// kill -9 at random moments of a conversion, each followed by going on where it stopped: the files of
+  /// none. `WEIR_CONVERT_KILLS` sets how many.
   @Test func killsLeaveTheFilesOfNone() throws {
     let kills = Int(ProcessInfo.processInfo.environment["WEIR_CONVERT_KILLS"] ?? "") ?? 25
     let tape = try makeTape(hours: 6)

@@ -48,7 +48,8 @@ struct ReaderTests {
     }
   }
 
-  /// Every table, with nulls, extremes, constants, long texts, one and many rows a message, several row groups.
+  /// Every table, with nulls, extremes, constants, long texts, one and many rows a message, several row
+  /// groups.
   @Test func randomTables() throws {
     let seed = UInt64.random(in: 0..<1 << 32)
     print("random tables: seed \(seed)")

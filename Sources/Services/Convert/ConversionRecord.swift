@@ -1,7 +1,8 @@
 import Core
 import Tables
 
-/// What became of a tape's segment: `DIR/_conversion/<segment>.json`, written once all its files are in place.
+/// What became of a tape's segment: `DIR/_conversion/<segment>.json`, written once all its files are in
+/// place.
 ///
 /// It is the commit of a segment's conversion: files of an hour without a record are nobody's.
 public struct ConversionRecord: Equatable, Sendable {

@@ -10,8 +10,8 @@ import Telemetry
 ///
 /// One thread: between two blocks of a segment the loop serves its timers, its supervisor and `/metrics`. A
 /// new segment is noticed by the time of the tape's folder, looked at once a second: it changes with each
-/// file that is made or renamed there, and only then is the folder listed. What fails is told, counted and tried
-/// again after a while; a damaged segment is told once and tried again with each change of the folder.
+/// file that is made or renamed there, and only then is the folder listed. What fails is told, counted and
+/// tried again after a while; a damaged segment is told once and tried again with each change of the folder.
 public final class ConvertService {
   private static let lookNs = Nanoseconds.second
   private static let retryNs = 30 * Nanoseconds.second

@@ -25,20 +25,20 @@ public struct ConvertOptions: Sendable {
 
 /// Converts a tape's segments to Parquet files, each of them once.
 ///
-/// **Problem.** The files must be the tape's rows whatever happens: a kill at any instant, a full disk, a second
-/// start, a segment that was continued or damaged, another tape by mistake.
+/// **Problem.** The files must be the tape's rows whatever happens: a kill at any instant, a full disk, a
+/// second start, a segment that was continued or damaged, another tape by mistake.
 ///
 /// **Why the obvious answer fails.** Files written in place are seen half-written; a file renamed into place
 /// alone says nothing about its neighbours of the same hour; a position in a checkpoint knows nothing of what
 /// became of the files.
 ///
 /// **Algorithm.** A segment is the unit. Its files are written below `DIR/_staging/SEGMENT/`, synced, checked
-/// against the seal, renamed into place, and then its record (``ConversionRecord``) is written atomically: the
-/// commit. Without a record the segment is converted again, to the same bytes, for a file depends only on
-/// its segment and the options; so a kill anywhere is harmless. A segment whose record has its hash is passed.
-/// A record with another hash is that of a shorter version of the segment when the segment begins with
-/// exactly those bytes; else it is another tape's, and so is a record before or after it whose numbers do
-/// not fit: both are refused before anything is put in place.
+/// against the seal, renamed into place, and then its record (``ConversionRecord``) is written atomically:
+/// the commit. Without a record the segment is converted again, to the same bytes, for a file depends only on
+/// its segment and the options; so a kill anywhere is harmless. A segment whose record has its hash is
+/// passed. A record with another hash is that of a shorter version of the segment when the segment begins
+/// with exactly those bytes; else it is another tape's, and so is a record before or after it whose numbers
+/// do not fit: both are refused before anything is put in place.
 public final class TapeConverter {
   public let options: ConvertOptions
   private let encoder: ParquetEncoder

@@ -180,7 +180,8 @@ struct TapeConverterTests {
 
   // MARK: Damage
 
-  /// A flipped bit at many places of a sealed segment, plain and compressed: found, and nothing of it in place.
+  /// A flipped bit at many places of a sealed segment, plain and compressed: found, and nothing of it in
+  /// place.
   @Test(arguments: [true, false])
   func aFlippedBitIsFound(compressed: Bool) throws {
     try folder.write(700, compress: compressed)
