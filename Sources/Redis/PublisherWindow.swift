@@ -62,5 +62,6 @@ public struct PublisherWindow {
     trimBelow = nil
   }
 
+  /// Time has passed: the groups may have come further.
   public mutating func waited() { mustLook = true }
 }

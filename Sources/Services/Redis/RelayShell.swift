@@ -1,4 +1,3 @@
-import CSystem
 import Core
 import Glibc
 import Net

@@ -79,6 +79,7 @@ public final class TapePublisher: RelayService {
   private var isCaughtUp = false
   private var isWaitingForRoom = false
   private var isWaitingForTape = false
+  private var askedNs = EventLoop.monotonicNow()
   private var newestTime = UnixNanos(0)
   private var published: Int64 = 0
   private var trimmed: Int64 = 0
@@ -89,6 +90,7 @@ public final class TapePublisher: RelayService {
   private let registry = MetricRegistry()
   /// A transaction is sent early when it has become so large.
   private static let transactionBytesMax = 4 << 20
+  private static let askNs = Nanoseconds.second
   private static let idleNs = 100 * Nanoseconds.millisecond
 
   /// - Parameter note: what an operator should know, one line each.
@@ -101,8 +103,7 @@ public final class TapePublisher: RelayService {
     pipeline = RedisPipeline(commandsMax: options.settings.pipelineCommandsMax + 2)
     window = PublisherWindow(
       recordsMax: options.settings.streamRecordsMax, batchMax: options.settings.pipelineCommandsMax,
-      length: 0,
-      lastSequence: 0)
+      length: 0, lastSequence: 0)
   }
 
   /// Publishes until it is told to stop; the tape keeps what is left.
@@ -265,6 +266,7 @@ public final class TapePublisher: RelayService {
     }
     guard isFinished else {
       _ = watch?.takeGrowth()
+      askAgain()
       return TapePublisher.idleNs
     }
     if let known = source.known {
@@ -273,6 +275,14 @@ public final class TapePublisher: RelayService {
     if markedSequence != window.lastSequence { try stream.addEndMark(after: window.lastSequence) }
     isDone = true
     return 0
+  }
+
+  /// A server that came back without its last second is noticed though there is nothing to publish.
+  private func askAgain() {
+    let now = EventLoop.monotonicNow()
+    guard now - askedNs >= TapePublisher.askNs else { return }
+    askedNs = now
+    window.waited()
   }
 
   private func waitForRoom() {
