@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Loads a generated market into ClickHouse, kills the server in the middle, and compares: rows a second, equality.
-# usage: scripts/bench_clickhouse.sh [MINUTES]     about 80,000 rows a minute; 10 M rows are 125 minutes
+# usage: scripts/bench_clickhouse.sh [MINUTES]     about 53,000 rows a minute; 10 M rows are 190 minutes
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-minutes=${1:-125}
+minutes=${1:-190}
 weir=${WEIR_BINARY:-.build/release/weir}
 python=.deps/peers/bin/python
 [[ -x "$python" ]] || { echo "bench: chdb is missing; run scripts/peers.sh" >&2; exit 2; }

@@ -48,7 +48,8 @@ extension ClickHouseClient {
     return RowPlace(sequence: newest, rows: rows)
   }
 
-  /// How many of a batch's rows the server has: of an insert that was cut off, an old server may keep the first ones.
+  /// How many of a batch's rows the server has: of an insert that was cut off, an old server may keep the
+  /// first ones.
   public func presentRows(of batch: InsertBatch, tape: String) throws(ClickHouseError) -> Int {
     let count = try number(
       "SELECT count() FROM \(server.database).\(batch.kind.name) WHERE tape = '\(tape)' "

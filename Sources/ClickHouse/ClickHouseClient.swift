@@ -59,8 +59,9 @@ public struct ClickHouseServer: Sendable, CustomStringConvertible, CustomReflect
 
 /// ClickHouse's HTTP interface on a loop: statements, and inserts of RowBinary.
 ///
-/// A statement travels as the request's body, an insert's statement in the address and its rows as the body. Whether a
-/// failed request did its work is unknown unless the server itself refused; this client never sends anything twice.
+/// A statement travels as the request's body, an insert's statement in the address and its rows as the body.
+/// Whether a failed request did its work is unknown unless the server itself refused; this client never sends
+/// anything twice.
 public final class ClickHouseClient {
   public typealias Answer = (Result<HTTPResponse, ClickHouseError>) -> Void
 

@@ -4,8 +4,8 @@ import Net
 public enum ClickHouseError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The way to the server failed before or after it did what was asked: nobody knows which.
   case transport(String)
-  /// The server refused, with its code (0 where it names none), the HTTP status and its message. The status is
-  /// 200 where the exception came after the answer had begun.
+  /// The server refused, with its code (0 where it names none), the HTTP status and its message. The status
+  /// is 200 where the exception came after the answer had begun.
   case server(code: Int, status: Int, String)
   /// An answer that is none to what was asked.
   case answer(String)
@@ -57,8 +57,9 @@ public enum ClickHouseError: Error, Equatable, Sendable, CustomStringConvertible
 }
 
 extension ClickHouseError {
-  /// The exception in an answer, if there is one: the whole body after a status other than 200, the end of the
-  /// body when it came after rows had been sent (`Code: 395, e.displayText() = DB::Exception: …`, from 20.10 on
+  /// The exception in an answer, if there is one: the whole body after a status other than 200, the end of
+  /// the body when it came after rows had been sent (`Code: 395, e.displayText() = DB::Exception: …`, from
+  /// 20.10 on
   /// `Code: 395. DB::Exception: …`).
   static func found(in response: HTTPResponse) -> ClickHouseError? {
     response.withBody { body in

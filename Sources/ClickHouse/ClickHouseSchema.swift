@@ -6,20 +6,20 @@ import Tables
 /// One table for each ``TableKind`` with the columns of its ``TableSchema``, and before them
 /// - `tape`: which tape the row is from, so that one tape can be loaded, counted and checked beside others;
 /// - `ts`: the row's time (`DateTime64(9)`, of ``rowTimeNs(_:_:_:)``), by which it is partitioned and kept;
-/// - `ofi` (`book_ticker` only): the quote's increment against the symbol's previous quote on the tape, which the
-///   loader computes: a database sees rows in the order of their parts.
+/// - `ofi` (`book_ticker` only): the quote's increment against the symbol's previous quote on the tape, which
+///   the loader computes: a database sees rows in the order of their parts.
 ///
 /// **Order** is `(symbol, ts, seq)`: queries ask for a symbol and a time; `seq` makes the order of equal
 /// times that of the tape. A row without a symbol has the empty one.
 ///
 /// **Bars** (`bars_1s_state`, `bars_1m_state`) are states of aggregates, written by materialized views with
 /// each insert and merged when read (`bars_1s`, `bars_1m`), because an insert knows only its own rows. Two
-/// views fill one table: what one knows nothing of stays an empty state. A resent insert is dropped
-/// by the table *and* by each state table on its own (`deduplicate_blocks_in_dependent_materialized_views`), so one
+/// views fill one table: what one knows nothing of stays an empty state. A resent insert is dropped by the
+/// table *and* by each state table on its own (`deduplicate_blocks_in_dependent_materialized_views`), so one
 /// that was cut off between the two is completed by the resend.
 ///
-/// **Cluster.** The same tables as `…_local` (`ReplicatedMergeTree`), and `Distributed` tables over them under the
-/// names without it, sharded by symbol, so that a symbol's bars are complete on one shard.
+/// **Cluster.** The same tables as `…_local` (`ReplicatedMergeTree`), and `Distributed` tables over them
+/// under the names without it, sharded by symbol, so that a symbol's bars are complete on one shard.
 ///
 /// **Legacy** servers get `ts` in seconds and `ts_ns` beside it, no codecs, no TTL, and bars as plain views:
 /// without deduplication in the views, states could double.

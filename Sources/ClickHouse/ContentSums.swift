@@ -4,11 +4,11 @@ import Tables
 /// What the rows of a table amount to, in numbers that a tape's reader and a server's query both compute
 /// exactly: all sums are modulo 2^64, so neither order nor partition of the rows matters, and none overflows.
 ///
-/// Each value becomes a number `u`: integers, booleans and decimals (in 1e-8 units) are their own, texts are their
-/// SipHash-2-4, null is 0 and counted. Of a column there are `Σ u` and `Σ u·w` with `w = seq mod 65521 + 1`, which
-/// differ when values have changed places between records. Of whole rows there is `Σ h²` with
-/// `h = Σ (2c + 1)·u_c` over the columns `c`, which differs when values have changed places between
-/// rows or columns.
+/// Each value becomes a number `u`: integers, booleans and decimals (in 1e-8 units) are their own, texts are
+/// their SipHash-2-4, null is 0 and counted. Of a column there are `Σ u` and `Σ u·w` with
+/// `w = seq mod 65521 + 1`, which differ when values have changed places between records. Of whole rows there
+/// is `Σ h²` with `h = Σ (2c + 1)·u_c` over the columns `c`, which differs when values have changed places
+/// between rows or columns.
 public struct ContentSums: Equatable, Sendable {
   public struct Column: Equatable, Sendable {
     public var nulls: UInt64 = 0
@@ -94,7 +94,7 @@ public struct ContentSums: Equatable, Sendable {
       let number = number(column)
       parts.append(contentsOf: [
         column.isNullable && column.name != "symbol" ? "countIf(isNull(`\(column.name)`))" : "0",
-        "sum(\(number))", "sum(\(number) * toUInt64(seq % \(weightModulus) + 1))",
+        "sum(\(number))", "sum(\(number) * toUInt64(seq % toInt64(\(weightModulus)) + 1))",
       ])
       mixed.append("\(number) * toUInt64(\(2 * index + 1))")
     }

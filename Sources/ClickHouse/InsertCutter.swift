@@ -3,13 +3,14 @@ import Tables
 
 /// Cuts the rows of a tape into inserts.
 ///
-/// **Problem.** An insert whose answer is lost is sent again, perhaps by another process hours later, and the server
-/// can drop the copy only if it is the same insert.
+/// **Problem.** An insert whose answer is lost is sent again, perhaps by another process hours later, and the
+/// server can drop the copy only if it is the same insert.
 ///
 /// **Why the obvious answer fails.** Inserts cut by a clock or by what happened to be read depend on when the
 /// loader ran: after a kill the rows come again in other inserts, and some of them twice.
 ///
-/// **Algorithm.** A cut depends on the rows alone. Rows of a table are collected in the tape's order; a new insert begins
+/// **Algorithm.** A cut depends on the rows alone. Rows of a table are collected in the tape's order; a new
+/// insert begins
 /// - where the partition changes (the day of the rows' time), so that an insert is one part, which the server
 ///   adds in one step;
 /// - at a record, once the insert has ``Bounds/rowsMax`` rows or ``Bounds/bytesMax`` bytes;

@@ -3,8 +3,8 @@ import Tables
 
 /// How far a tape is loaded: what a loader goes on from, and what retention must not pass.
 ///
-/// It is replaced in one step after each insert that the server acknowledged. `segment` is the oldest one that is
-/// still needed; `seq` the record up to which all tables are complete.
+/// It is replaced in one step after each insert that the server acknowledged. `segment` is the oldest one
+/// that is still needed; `seq` the record up to which all tables are complete.
 public struct LoadPosition: Equatable {
   static let version = 1
 

@@ -27,8 +27,8 @@ struct RowWriter {
   }
 }
 
-/// Writes one table's rows as ClickHouse's RowBinary: fixed widths little-endian, texts behind their length (LEB128),
-/// what may be null behind a byte that says whether it is.
+/// Writes one table's rows as ClickHouse's RowBinary: fixed widths little-endian, texts behind their length
+/// (LEB128), what may be null behind a byte that says whether it is.
 struct RowEncoder {
   struct Times {
     var sequence: Int64

@@ -17,8 +17,8 @@ enum ClickHouseCommand {
   private static let initialize = Command(
     name: "init", summary: "make database, tables and views",
     details: """
-      Makes what is missing and compares the tables with what rows are sent as; it never drops or changes a table. \
-      Days after which rows go are clickhouse.ttl_days.KIND; the password is CLICKHOUSE_PASSWORD or \
+      Makes what is missing and compares the tables with what rows are sent as; it never drops or changes a \
+      table. Days after which rows go are clickhouse.ttl_days.KIND; the password is CLICKHOUSE_PASSWORD or \
       clickhouse.password_file.
       """,
     options: [
@@ -58,8 +58,8 @@ enum ClickHouseCommand {
   private static let load = Command(
     name: "load", summary: "tape → ClickHouse, each row exactly once",
     details: """
-      Goes on from STATE/position.json; killed at any moment and started again it neither loses nor doubles a row. While \
-      the server is away the tape keeps the rows, and the loader waits. SIGINT or SIGTERM ends it.
+      Goes on from STATE/position.json; killed at any moment and started again it neither loses nor doubles \
+      a row. While the server is away the tape keeps the rows, and the loader waits. SIGINT or SIGTERM ends it.
       """,
     arguments: [CommandArgument("tape", "the tape's folder; with --follow it may not exist yet")],
     options: [
@@ -106,8 +106,8 @@ enum ClickHouseCommand {
   private static let check = Command(
     name: "check", summary: "compare a tape with its rows in ClickHouse",
     details: """
-      Reads the whole tape and compares rows, sums of every column, and the bars of a second and a minute. Exit code 1 \
-      on any difference. The tape must not have grown since it was loaded.
+      Reads the whole tape and compares rows, sums of every column, and the bars of a second and a minute. \
+      Exit code 1 on any difference. The tape must not have grown since it was loaded.
       """,
     arguments: [CommandArgument("tape", "the tape's folder")],
     options: [

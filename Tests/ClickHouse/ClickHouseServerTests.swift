@@ -13,7 +13,8 @@ private let hasEngine = RealServer.chdbPython != nil
 /// A folder of a test's own, removed with it.
 private final class Folder {
   let path = NSTemporaryDirectory() + "weir-clickhouse-" + UUID().uuidString
-  deinit { try? FileManager.default.removeItem(atPath: path) }
+  /// With what chdb_server.py puts beside it.
+  deinit { for name in [path, path + ".rows"] { try? FileManager.default.removeItem(atPath: name) } }
 }
 
 private func client(

@@ -78,7 +78,7 @@ struct ClickHouseLoadTests {
     let seed = UInt64(ProcessInfo.processInfo.processIdentifier)
     var random = SeededRandom(seed: seed)
     let loading = try Loading(.legacy)
-    try loading.makeTape(seed: seed, minutes: "3")
+    try loading.makeTape(seed: seed, minutes: "2")
     try loading.make()
     for round in 0..<10 {
       let loader = try WeirProcess(loading.words())
@@ -117,7 +117,7 @@ struct ClickHouseLoadTests {
     var random = SeededRandom(seed: seed)
     // It dies behind an insert that is in the tables and was never answered.
     let loading = try Loading(.modern)
-    try loading.makeTape(seed: seed, minutes: "2")
+    try loading.makeTape(seed: seed, minutes: "1")
     try loading.make()
     try loading.restart(insertsMax: 3 + random.below(20))
     var retried: Int64 = 0
@@ -146,7 +146,7 @@ struct ClickHouseLoadTests {
   @Test(.enabled(if: hasServer, "clickhouse-server is not installed; run scripts/peers.sh"))
   func aGrowingTapeIsFollowedAndTheServersAbsenceMadeUpFor() throws {
     let loading = try Loading(.legacy)
-    try loading.makeTape(seed: 5, minutes: "2")
+    try loading.makeTape(seed: 5, minutes: "1")
     try loading.make()
     let name = try #require(try Files.list(loading.tape).first { $0.hasSuffix(".ndjson") })
     let bytes = try Files.read(loading.tape + "/" + name)

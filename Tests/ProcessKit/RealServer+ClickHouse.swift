@@ -2,9 +2,9 @@ import Foundation
 
 /// ClickHouse twice: the wire protocol by Debian's server of 2018, today's SQL by the engine of chdb.
 extension RealServer {
-  /// Debian's server, 18.16. It closes the descriptor by which Foundation notices a process's end, and Foundation
-  /// then waits for it on the thread that watches all others; so a shell starts it, with whom it dies at
-  /// once. User `default` has no password, user `weir` has `clickhouse-secret`.
+  /// Debian's server, 18.16. It closes the descriptor by which Foundation notices a process's end, and
+  /// Foundation then waits for it on the thread that watches all others; so a shell starts it, with whom it
+  /// dies at once. User `default` has no password, user `weir` has `clickhouse-secret`.
   ///
   /// - Parameter data: the folder of its tables, which outlives it.
   public static func clickHouse(port: UInt16? = nil, data: String) throws -> RealServer {

@@ -49,27 +49,29 @@ public struct ClickHouseLoadOptions: Sendable {
 
 /// Loads a tape into ClickHouse, each row exactly once, however often loader, server or network die.
 ///
-/// **Problem.** An insert whose answer is lost may be in the tables or not; a database that is away for an hour must not
-/// stop the harvest, nor lose or double a row of that hour.
+/// **Problem.** An insert whose answer is lost may be in the tables or not; a database that is away for an
+/// hour must not stop the harvest, nor lose or double a row of that hour.
 ///
-/// **Why the obvious answer fails.** A queue in memory is lost with the process; a spool file is a second copy of
-/// the tape with its own crashes; "insert, then note the position" doubles what was inserted and not noted.
+/// **Why the obvious answer fails.** A queue in memory is lost with the process; a spool file is a second
+/// copy of the tape with its own crashes; "insert, then note the position" doubles what was inserted and not
+/// noted.
 ///
 /// **Algorithm.** The tape is the spool: while the server is away nothing is read, and nothing is copied.
-/// ``InsertCutter`` cuts the same inserts at every reading, each a single part of a table. After each acknowledged one
-/// `position.json` is replaced. A start reads the tape again from the beginning of the segment that was being loaded,
-/// which restores what depends on the rows before (backfill, quotes), and skips what the position says is there.
-/// An insert of unknown fate is
+/// ``InsertCutter`` cuts the same inserts at every reading, each a single part of a table. After each
+/// acknowledged one `position.json` is replaced. A start reads the tape again from the beginning of the
+/// segment that was being loaded, which restores what depends on the rows before (backfill, quotes), and
+/// skips what the position says is there. An insert of unknown fate is
 /// - *modern*: sent again under the same deduplication token. The server drops what it has, in the
 ///   table and in each materialized view separately;
-/// - *legacy*: asked for once no insert of its id runs any more; only rows that are missing are sent. (A body that was cut
-///   off may leave an insert's first rows.) At a start the tables themselves are asked where they end.
+/// - *legacy*: asked for once no insert of its id runs any more; only rows that are missing are sent. (A body
+///   that was cut off may leave an insert's first rows.) At a start the tables themselves are asked where
+///   they end.
 ///
-/// Without a position the tables say where they end, too; with one, tables that end before it are an error: somebody
-/// has dropped rows.
+/// Without a position the tables say where they end, too; with one, tables that end before it are an error:
+/// somebody has dropped rows.
 ///
-/// **Bounds.** An open insert a table, one waiting, one under way. Failures that pass are tried for ever, with
-/// doubling waits; a refusal that would stay ends the loader with its reason.
+/// **Bounds.** An open insert a table, one waiting, one under way. Failures that pass are tried for ever,
+/// with doubling waits; a refusal that would stay ends the loader with its reason.
 public final class ClickHouseLoader {
   /// The loader was told to end before the server had everything.
   struct Stopped: Error {}
