@@ -29,7 +29,7 @@ def main():
         World(arguments.weir, f"{scratch.name}/{name}", name, *options)
         for name, options in {
             "plain": ("--seed", "5"),
-            "gaps": ("--seed", "6", "--gaps", "4", "--duplicates", "20", "--reorder", "20"),
+            "gaps": ("--seed", "6", "--gaps", "2", "--duplicates", "8", "--reorder", "8"),
             "skew": ("--seed", "7", "--reorder", "10", "--skew-ms", "-1500"),
         }.items()
     ] + [Recording(arguments.weir, f"{scratch.name}/recording")]
