@@ -37,17 +37,17 @@ def advance(hbt, until_ns):
 
 
 @njit
-def quantities(hbt, is_bid, first, last):
+def quantities(hbt, is_bid, ticks):
     depth = hbt.depth(0)
-    found = np.zeros(last - first + 1)
-    for tick in range(first, last + 1):
-        found[tick - first] = depth.bid_qty_at_tick(tick) if is_bid else depth.ask_qty_at_tick(tick)
+    found = np.zeros(len(ticks))
+    for index in range(len(ticks)):
+        found[index] = depth.bid_qty_at_tick(ticks[index]) if is_bid else depth.ask_qty_at_tick(ticks[index])
     return found
 
 
-def side(hbt, is_bid, first, last):
-    found = quantities(hbt, is_bid, first, last)
-    return {int(tick) + first: found[tick] for tick in np.nonzero(found)[0]}
+def side(hbt, is_bid, ticks):
+    found = quantities(hbt, is_bid, ticks)
+    return {int(ticks[index]): found[index] for index in np.nonzero(found)[0]}
 
 
 def main():
@@ -62,8 +62,9 @@ def main():
     data = np.load(options.file)["data"]
     validate_event_order(data)
     levels = data[data["ev"] & 0xFF != TRADE]
-    prices = levels["px"][np.isfinite(levels["px"]) & (levels["px"] > 0)]
-    first, last = (int(round(price / float(options.tick_size))) for price in (prices.min(), prices.max()))
+    # Only prices that occur can be in the book.
+    prices = levels["px"][np.isfinite(levels["px"])]
+    ticks = np.unique(np.rint(prices / float(options.tick_size)).astype(np.int64))
 
     asset = (
         BacktestAsset().data([options.file]).linear_asset(1.0).constant_order_latency(0, 0)
@@ -81,7 +82,7 @@ def main():
     for index, moment in enumerate(moments):
         volume += advance(hbt, moment)
         depth = hbt.depth(0)
-        bids, asks = side(hbt, True, first, last), side(hbt, False, first, last)
+        bids, asks = side(hbt, True, ticks), side(hbt, False, ticks)
         print(f"{moment} bid {depth.best_bid:.10g} ask {depth.best_ask:.10g} levels {len(bids)} {len(asks)} cvd {volume:.10g}")
         if not expected:
             continue

@@ -20,7 +20,7 @@ struct ConformanceTests {
 
   @Test func tradingClients() throws { try Peers.judge("venue_clients", casesMin: 71) }
   @Test func cryptofeedBooks() throws { try Peers.judge("cryptofeed_book", casesMin: 11) }
-  @Test func marketExports() throws { try Peers.judge("market_exports", casesMin: 14) }
+  @Test func marketExports() throws { try Peers.judge("market_exports", casesMin: 15) }
 }
 
 /// The environment that scripts/peers.sh makes, and the programs that scripts/test.sh builds.

@@ -158,6 +158,7 @@ private struct RandomWorld {
     }
     let firstDay = 380
     for tape in 0..<random.below(4) {
+      let disk = random.below(inventory.disks.count)
       var entry = RetentionInventory.Tape(folder: "tape\(tape)", isBeingWritten: chance(0.3))
       let count = random.below(12)
       var hour = random.below(240)
@@ -173,7 +174,7 @@ private struct RandomWorld {
           .init(
             kind: .tape, path: "tape\(tape)/\(stem)", bytes: Int64(1 + random.below(500)),
             endNs: end.rawValue,
-            disk: random.below(inventory.disks.count),
+            disk: disk,
             detail: .segment(
               .init(
                 tape: tape, stem: stem, lastSequence: isSealed ? sequence : nil, isCompressed: chance(0.8),

@@ -10,7 +10,7 @@ import Testing
 @Suite("Retention run")
 struct RetentionRunTests {
   /// 39 days after the midnight in the tape.
-  private static let nowNs = RetentionFixture.startNs + 39 * Nanoseconds.day + 4 * Nanoseconds.hour
+  private static let nowNs = RetentionFixture.startNs + 39 * Nanoseconds.day + 2 * Nanoseconds.hour
 
   private static var policy: RetentionPolicy {
     var policy = RetentionPolicy()
@@ -47,7 +47,7 @@ struct RetentionRunTests {
     var steps = 0
     _ = try undisturbed.execute(Self.policy, nowNs: Self.nowNs) { _ in steps += 1 }
     let wanted = try undisturbed.content()
-    #expect(steps > 40)
+    #expect(steps > 30)
     #expect(try undisturbed.rows() == RetentionFixture.rowsLeft)
     for step in 1...steps {
       let fixture = try RetentionFixture()
@@ -85,9 +85,9 @@ struct RetentionRunTests {
   }
 
   @Test(arguments: [
-    (".hold-copy.json", #"{"seq":3}"#, 0), (".hold-copy.json", #"{"seq":11}"#, 2),
+    (".hold-copy.json", #"{"seq":3}"#, 0), (".hold-copy.json", #"{"seq":7}"#, 1),
     (".hold-copy.json", "none", 0),
-    ("../clickhouse/position.json", #"{"segment":"2024-07-18T22","seq":12}"#, 2),
+    ("../clickhouse/position.json", #"{"segment":"2024-07-18T23","seq":7}"#, 1),
     ("../clickhouse/position.json", "{}", 0), ("../replay.json", "{}", 0),
   ])
   func holdsAreHonoured(file: String, text: String, removed: Int) throws {
@@ -105,7 +105,7 @@ struct RetentionRunTests {
 
   @Test func aSegmentThatIsNotConvertedStays() throws {
     let fixture = try RetentionFixture()
-    try FileManager.default.removeItem(atPath: fixture.parquet + "/_conversion/2024-07-18T20.json")
+    try FileManager.default.removeItem(atPath: fixture.parquet + "/_conversion/2024-07-18T22.json")
     let plan = RetentionPlan.make(
       try RetentionInventory.read([fixture.tape, fixture.parquet]), Self.policy, nowNs: Self.nowNs)
     #expect(plan.removals.allSatisfy { $0.kind != .tape })
@@ -144,7 +144,7 @@ struct RetentionRunTests {
   @Test func hoursThatCannotBeMergedStay() throws {
     let fixture = try RetentionFixture()
     // The records speak of more rows than there are.
-    let path = fixture.parquet + "/kind=depth/date=2024-07-18/symbol=BTCUSDT/hour=21.parquet"
+    let path = fixture.parquet + "/kind=depth/date=2024-07-18/symbol=BTCUSDT/hour=23.parquet"
     try Files.writeAtomically(path, "")
     let result = try fixture.execute(Self.policy, nowNs: Self.nowNs)
     #expect(result.compactionsFailed.count == 1)
@@ -161,10 +161,10 @@ struct RetentionRunTests {
   }
 }
 
-/// A tape of six hours over midnight, and what stands for its Parquet: a file's bytes are its rows.
+/// A tape of four hours over midnight, and what stands for its Parquet: a file's bytes are its rows.
 final class RetentionFixture {
-  static let startNs = 1_721_332_800 * Nanoseconds.second  // 2024-07-18T20:00:00Z
-  private static let hours = 6
+  static let startNs = 1_721_340_000 * Nanoseconds.second  // 2024-07-18T22:00:00Z
+  private static let hours = 4
   private static let recordsPerHour = 5
   /// Depth rows are all kept; trades of the hours before 2024-07-19T00 go.
   static let rowsLeft = ["kind=depth": 2 * 3 * hours, "kind=trade": 3 * 2]

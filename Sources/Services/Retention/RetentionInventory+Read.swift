@@ -97,11 +97,21 @@ private struct InventoryReader {
   private mutating func readTape(_ folder: String, _ seals: [String: Set<String>]) throws {
     let index = inventory.tapes.count
     let disk = try disk(of: folder)
+    let trim = try TapeTrim.read(folder)
     inventory.tapes.append(
       .init(
         folder: folder, isBeingWritten: Tape.isBeingWritten(folder), holds: try holds(on: folder),
-        trimmedTo: try TapeTrim.read(folder)?.lastSequence))
-    for segment in try Tape.segments(folder) {
+        trimmedTo: trim?.lastSequence))
+    let segments = try Tape.segments(folder)
+    if trim != nil, let first = segments.first {
+      // Seals of segments whose records a killed trim has removed.
+      for name in try Files.list(folder) where name.hasSuffix(".seal.json") && name < first.stem {
+        let path = "\(folder)/\(name)"
+        inventory.items.append(
+          .init(kind: .tape, path: path, bytes: bytes(path), endNs: 0, disk: disk, detail: .file))
+      }
+    }
+    for segment in segments {
       // A seal that cannot be understood is none to rely on.
       let seal = try? segment.seal()
       let isConverted = seal.map { seals[segment.stem]?.contains($0.sha256) ?? false } ?? false

@@ -28,6 +28,7 @@ public struct RetentionInventory: Equatable, Sendable {
   public enum Detail: Equatable, Sendable {
     case segment(Segment)
     case table(TableFile)
+    /// Of a run; of a tape, the seal of a segment whose records are gone.
     case file
   }
 

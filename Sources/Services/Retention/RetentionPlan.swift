@@ -14,7 +14,7 @@ import Core
 /// is due goes only if it is sealed, not the tape's last, converted (where the policy asks), held by nobody,
 /// not about to be compressed, and if everything before it goes as well: what remains of a tape is one piece.
 /// What is due and stays is in the plan with the reason. Parquet outlives its segments: it is its own copy.
-/// Days that are over become one file a kind and symbol, if none of their hours is about to go.
+/// What is left of days that are over becomes one file a kind and symbol.
 ///
 /// `weir gc --dry-run` prints this value; without it the very same value is executed (``RetentionRun``).
 ///
@@ -134,6 +134,10 @@ private struct PlanMaker {
         take(index, because: "an earlier trim was interrupted")
         continue
       }
+      if item.kind == .tape, item.detail == .file {
+        take(index, because: "an earlier trim was interrupted")
+        continue
+      }
       let days = policy[item.kind]
       if days > 0, isOlder(item, thanNs: Int64(days) * Nanoseconds.day) {
         take(index, because: "older than \(days) days")
@@ -212,17 +216,15 @@ private struct PlanMaker {
     guard policy.compactAfterDays > 0 else { return [] }
     struct Group {
       var indices: [Int] = []
-      var isTouched = false
       var endNs = Int64.min
     }
     var groups: [String: Group] = [:]
     for (index, item) in inventory.items.enumerated() {
-      guard case .table(let file) = item.detail else { continue }
+      guard removed[index] == nil, case .table(let file) = item.detail else { continue }
       let key = file.place
       if changing.contains(key) { continue }
       groups[key, default: Group()].indices.append(index)
       groups[key]!.endNs = max(groups[key]!.endNs, item.endNs)
-      if removed[index] != nil { groups[key]!.isTouched = true }
     }
     func hour(_ index: Int) -> Int {
       if case .table(let file) = inventory.items[index].detail { file.hour ?? -1 } else { -1 }
@@ -231,7 +233,7 @@ private struct PlanMaker {
     return groups.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.compactMap { key, group in
       // A day is over at its midnight, whichever hour was the last with rows.
       let midnight = (group.endNs + day - 1) / day * day
-      guard group.indices.count > 1, !group.isTouched,
+      guard group.indices.count > 1,
         midnight + Int64(policy.compactAfterDays) * day <= nowNs
       else { return nil }
       let items = group.indices.sorted { hour($0) < hour($1) }.map { inventory.items[$0] }

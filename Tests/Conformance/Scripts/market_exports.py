@@ -1,7 +1,7 @@
 """Exports for other tools, read by those tools: hftbacktest's engine and NautilusTrader's catalog must show the book and
 the volume delta that `weir replay` has at the same records.
 
-Sections: 1 hftbacktest, 2 nautilus, 3 slices, 4 files. What is right is not asked of the exporter: the tape is cut after a
+Sections: 1 hftbacktest, 2 nautilus, 3 slices, 4 files, 5 Parquet. What is right is not asked of the exporter: the tape is cut after a
 record, the cut tape replayed, and its final book taken (`--final-books`). The readers are examples/*.py, as shipped.
 """
 
@@ -29,7 +29,7 @@ def main():
         World(arguments.weir, f"{scratch.name}/{name}", name, *options)
         for name, options in {
             "plain": ("--seed", "5"),
-            "gaps": ("--seed", "6", "--gaps", "4", "--duplicates", "20", "--reorder", "20"),
+            "gaps": ("--seed", "6", "--gaps", "2", "--duplicates", "8", "--reorder", "8"),
             "skew": ("--seed", "7", "--reorder", "10", "--skew-ms", "-1500"),
         }.items()
     ] + [Recording(arguments.weir, f"{scratch.name}/recording")]
@@ -42,6 +42,7 @@ def main():
     cases.add("4.2", "hftbacktest's own order correction changes nothing", worlds[2].corrected)
     cases.add("4.3", "a catalog is not written over", worlds[1].refused)
     cases.add("4.4", "an unknown symbol is named", worlds[1].unknown)
+    cases.add("5.1", "pandas, polars and DuckDB read converted Parquet", worlds[1].parquet)
     cases.run()
     scratch.cleanup()
     cases.finish()
@@ -207,6 +208,19 @@ class World:
         equal(len(theirs), len(data), "events")
         for field in data.dtype.names:
             equal(bool(np.array_equal(theirs[field], data[field], equal_nan=field in ("px", "qty", "fval"))), True, field)
+
+    def parquet(self):
+        self.moments()
+        out = self.folder + "/parquet"
+        rows = json.loads(self.weir("convert", self.tape, "--out", out, "--json").stdout)["rows"]
+        done = subprocess.run(
+            [sys.executable, "-B", f"{ROOT}/examples/read_parquet.py", out, "--symbol", self.symbol],
+            capture_output=True, text=True, timeout=170,
+        )
+        equal(done.returncode, 0, f"exit code ({done.stderr[-400:]})")
+        verdict = json.loads(done.stdout.strip().split("\n")[-1])
+        equal(verdict["equal"], True, "equal")
+        assert 0 < verdict["rows"] < sum(rows.values()), "rows of one symbol of two"
 
     def refused(self):
         self.moments()
