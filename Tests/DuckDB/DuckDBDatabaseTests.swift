@@ -1,5 +1,5 @@
 import Core
-import Glibc
+import Foundation
 import Testing
 
 @testable import DuckDB
@@ -106,20 +106,23 @@ struct DuckDBDatabaseTests {
     #expect(try database.value("SELECT 5") == .integer(5))
   }
 
-  @Test func aStatementIsInterruptedFromOutside() async throws {
+  /// By a thread of its own: the test holds one of the few on which tasks could run.
+  @Test func aStatementIsInterruptedFromOutside() throws {
     let database = try DuckDBDatabase()
     let interrupter = database.interrupter
     let done = Flag()
-    let stopper = Task.detached {
+    let ended = DispatchSemaphore(value: 0)
+    Thread {
       while !done.isSet {
         interrupter.interrupt()
         usleep(20_000)
       }
-    }
+      ended.signal()
+    }.start()
     let sql = "SELECT sum(a.i * b.i) FROM range(10000000) AS a(i), range(10000000) AS b(i)"
     #expect(throws: DuckDBError.interrupted(sql: sql)) { try database.run(sql) }
     done.set()
-    await stopper.value
+    ended.wait()
   }
 
   @Test func aSignalInterrupts() throws {
@@ -136,7 +139,8 @@ struct DuckDBDatabaseTests {
           let done = Unmanaged<Flag>.fromOpaque(raw!).takeUnretainedValue()
           usleep(200_000)
           while !done.isSet {
-            kill(getpid(), SIGINT)
+            // To this thread alone: other tests of the process have signals of their own.
+            pthread_kill(pthread_self(), SIGINT)
             usleep(50_000)
           }
           return nil
