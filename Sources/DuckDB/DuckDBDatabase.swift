@@ -112,7 +112,7 @@ public final class DuckDBDatabase {
     if cduckdb_prepare(connection, sql, &statement) == 0 { return statement }
     defer { cduckdb_destroy_prepare(&statement) }
     let message = cduckdb_prepare_error(statement).map { String(cString: $0) }
-    throw .statement(message: message ?? "it is no statement", sql: sql)
+    throw DuckDBError(message ?? "it is no statement", sql: sql)
   }
 
   /// The first column of the first row; nil when there is no row.

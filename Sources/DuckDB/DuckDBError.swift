@@ -20,4 +20,9 @@ public enum DuckDBError: Error, Equatable, CustomStringConvertible {
     case .open(let message): "DuckDB cannot be opened: \(message)"
     }
   }
+
+  /// What DuckDB says of a statement; an interruption may meet it while it is prepared, too.
+  init(_ message: String, sql: String) {
+    self = message.hasPrefix("INTERRUPT") ? .interrupted(sql: sql) : .statement(message: message, sql: sql)
+  }
 }

@@ -66,7 +66,7 @@ public final class DuckDBResult {
 
   private static func error(_ result: inout duckdb_result, _ sql: String) -> DuckDBError {
     let message = cduckdb_result_error(&result).map { String(cString: $0) } ?? "no reason is given"
-    return message.hasPrefix("INTERRUPT") ? .interrupted(sql: sql) : .statement(message: message, sql: sql)
+    return DuckDBError(message, sql: sql)
   }
 }
 
