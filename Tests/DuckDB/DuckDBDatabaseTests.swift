@@ -137,6 +137,11 @@ struct DuckDBDatabaseTests {
         &thread, nil,
         { raw in
           let done = Unmanaged<Flag>.fromOpaque(raw!).takeUnretainedValue()
+          // Where tests run, signals are blocked, and a new thread inherits that.
+          var signals = sigset_t()
+          sigemptyset(&signals)
+          sigaddset(&signals, SIGINT)
+          pthread_sigmask(SIG_UNBLOCK, &signals, nil)
           usleep(200_000)
           while !done.isSet {
             // To this thread alone: other tests of the process have signals of their own.
