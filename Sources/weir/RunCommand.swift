@@ -18,7 +18,8 @@ enum RunCommand {
       'weir ctl' talks to a run; SIGHUP reloads its configuration.
       """,
     options: [
-      .text("enable", "A,B", default: "harvest,signal,broker,report,convert",
+      .text(
+        "enable", "A,B", default: "harvest,signal,broker,report,convert",
         "services to run; also clickhouse, publish, cache"),
       .oneOf("sink", SignalSinkSet.Choice.allCases.map(\.rawValue), default: "dual", "where signals go"),
       .double("minutes", 0.01...1_000_000, "end after so long; default: until stopped"),

@@ -7,7 +7,8 @@ extension WeirConfiguration {
       "redis.password_file", \.redis.passwordFile,
       "file of mode 0600 with the password; REDIS_PASSWORD (and REDIS_USER) stand above it"),
     .text("redis.prefix", \.redis.prefix, "what all keys but streams begin with"),
-    .text("redis.stream", \.redis.stream, "key of the stream to which a run's service publish sends its tape"),
+    .text(
+      "redis.stream", \.redis.stream, "key of the stream to which a run's service publish sends its tape"),
     .integer("redis.timeout_ms", \.redis.timeoutMs, 200...5000, "of connecting, and of each answer"),
     .integer("redis.backoff_ms_min", \.redis.backoffMsMin, 1...60_000, "wait after the first failure"),
     .integer("redis.backoff_ms_max", \.redis.backoffMsMax, 1...600_000, "it doubles up to this"),
