@@ -11,7 +11,7 @@ public struct DuckDBOptions: Sendable {
   /// - Parameters:
   ///   - threads: more are faster; one keeps the order of rows for free.
   ///   - memoryMegabytesMax: beyond it a statement fails, nothing is spilled to disk.
-  public init(threads: Int = 2, memoryMegabytesMax: Int = 2048, folders: [String]? = []) {
+  public init(threads: Int = 2, memoryMegabytesMax: Int = 4096, folders: [String]? = []) {
     self.threads = threads
     self.memoryMegabytesMax = memoryMegabytesMax
     self.folders = folders

@@ -28,7 +28,7 @@ enum SQLCommand {
       .oneOf("format", ["csv", "json", "table"], "default: table on a terminal, else csv; json with --json"),
       .integer("threads", 1...64, default: 2, "of DuckDB"),
       .integer(
-        "memory-mb", 64...1_048_576, default: 2048, "that DuckDB may take; beyond it the statement fails"),
+        "memory-mb", 64...1_048_576, default: 4096, "that DuckDB may take; beyond it the statement fails"),
     ],
     examples: [
       "weir sql --data out/parquet --query symbol_totals",
