@@ -32,7 +32,7 @@ let package = Package(
     module("Flow", ["Core", "Book"]),
     module("Strategy", ["Core", "Flow"]),
     module("Store", ["Core", "Flow", "Strategy", "CSQLite", "CCrypto"]),
-    module("Tables", ["Core", "Tape", "Binance", "CCrypto"]),
+    module("Tables", ["Core", "Tape", "Binance"]),
     module("Parquet", ["Core", "Tables", "CZstd"]),
     .target(name: "CDuckDB"),
     module("DuckDB", ["Core", "Tape", "Tables", "CDuckDB"]),

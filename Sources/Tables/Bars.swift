@@ -1,5 +1,5 @@
-import CCrypto
 import Core
+import Tape
 
 /// A bar of one symbol: what was traded and quoted in one bucket of time. Prices and sizes in 1e-8 units.
 public struct Bar: Equatable, Sendable {
@@ -51,20 +51,12 @@ public struct Bar: Equatable, Sendable {
 
   /// SHA-256 over the bars' lines in order of symbol and start: equal exactly when the bars are.
   public static func digest(_ bars: [Bar]) -> String {
-    guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
-      preconditionFailure("OpenSSL offers no SHA-256")
-    }
-    defer { EVP_MD_CTX_free(context) }
+    var hash = SHA256Stream()
     for bar in bars.sorted(by: { ($0.symbol, $0.startNs) < ($1.symbol, $1.startNs) }) {
       var text = bar.text
-      text.withUTF8 { _ = EVP_DigestUpdate(context, $0.baseAddress, $0.count) }
+      text.withUTF8 { hash.update(UnsafeRawBufferPointer($0)) }
     }
-    var digest = [UInt8](repeating: 0, count: 32)
-    let done = EVP_DigestFinal_ex(context, &digest, nil)
-    precondition(done == 1)
-    var writer = ByteWriter(capacity: 64)
-    for byte in digest { writer.append(hex: UInt64(byte), digits: 2) }
-    return writer.string()
+    return hash.hexadecimal()
   }
 }
 

@@ -1,5 +1,5 @@
-import CCrypto
 import Core
+import Tape
 
 /// The content of rows in one order, column by column: counts of nulls and hashes that name the column in
 /// which two copies of a table differ.
@@ -127,18 +127,10 @@ public struct TableDigest {
 
   /// SHA-256 with its input collected in pieces.
   private final class Hash {
-    private let context: OpaquePointer
+    private var stream = SHA256Stream()
     private var buffer: [UInt8] = []
 
-    init() {
-      guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
-        preconditionFailure("OpenSSL offers no SHA-256")
-      }
-      self.context = context
-      buffer.reserveCapacity(8192)
-    }
-
-    deinit { EVP_MD_CTX_free(context) }
+    init() { buffer.reserveCapacity(8192) }
 
     func add(byte: UInt8) { buffer.append(byte) }
 
@@ -153,19 +145,13 @@ public struct TableDigest {
     }
 
     private func flush() {
-      let done = EVP_DigestUpdate(context, buffer, buffer.count)
-      precondition(done == 1)
+      buffer.withUnsafeBytes { stream.update($0) }
       buffer.removeAll(keepingCapacity: true)
     }
 
     func finish() -> String {
       flush()
-      var digest = [UInt8](repeating: 0, count: 32)
-      let done = EVP_DigestFinal_ex(context, &digest, nil)
-      precondition(done == 1)
-      var writer = ByteWriter(capacity: 64)
-      for byte in digest { writer.append(hex: UInt64(byte), digits: 2) }
-      return writer.string()
+      return stream.hexadecimal()
     }
   }
 }

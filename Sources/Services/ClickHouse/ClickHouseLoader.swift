@@ -117,7 +117,8 @@ public final class ClickHouseLoader {
   /// Loads what is on the tape and, when following, what comes, until it is told to stop.
   ///
   /// - Parameters:
-  ///   - ready: the tape's end has been reached and following has begun.
+  ///   - ready: the tape's end has been reached and following has begun; a supervisor hears it at the start,
+  ///     and from `/readyz` whether the server answers.
   ///   - note: what an operator should know, one line each.
   ///   - progress: called with the records read, about once a block.
   public func run(
@@ -135,7 +136,11 @@ public final class ClickHouseLoader {
         isFollowing && isUp
       }
     }
-    if options.isSupervised { try linkToSupervisor() }
+    if options.isSupervised {
+      try linkToSupervisor()
+      // Before the server is asked anything: waiting for it is no failed start.
+      sayReady(ready)
+    }
     do {
       try load(ready, progress)
       result.isComplete = true
@@ -264,7 +269,11 @@ public final class ClickHouseLoader {
       "ready": .bool(true), "tape": .string(options.tape), "seq": .integer(position?.sequence ?? 0),
     ])
     if let endpoint, case .object(let members) = line {
-      line = .object(members + [.init("metrics", .string("http://\(endpoint.address)/metrics"))])
+      line = .object(
+        members + [
+          .init("metrics_port", .integer(endpoint.port)),
+          .init("metrics", .string("http://\(endpoint.address)/metrics")),
+        ])
     }
     if let link { link.say(line) } else { ready(line) }
   }
